@@ -1,0 +1,75 @@
+package lb
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Backend is one server and everything known about it that outlives a configuration: counters, latency,
+// operator's orders. One Backend is shared by every pool and every configuration that names it, so a reload,
+// a new weight or another order of the list finds its state again.
+//
+// All methods are safe for concurrent use.
+type Backend struct {
+	address Address
+	since   time.Time
+
+	active   atomic.Int64
+	requests atomic.Uint64
+	failures atomic.Uint64
+	latency  Latency
+
+	drained  atomic.Bool
+	override atomic.Pointer[WeightOverride]
+}
+
+// WeightOverride is a weight set by an operator at run time. It stands until the configured weight is changed
+// from the one it was set against, so that an edited configuration wins over an older order.
+type WeightOverride struct {
+	Configured int
+	Weight     int
+}
+
+// NewBackend returns the state of a server that nothing is known about yet.
+func NewBackend(address Address, now time.Time) *Backend {
+	return &Backend{address: address, since: now}
+}
+
+// Address is where the backend listens.
+func (b *Backend) Address() Address { return b.address }
+
+// Since is when the backend became known to this process.
+func (b *Backend) Since() time.Time { return b.since }
+
+// Active is the number of requests the backend is serving now, over all pools.
+func (b *Backend) Active() int { return int(b.active.Load()) }
+
+// Requests is the number of requests given to the backend so far.
+func (b *Backend) Requests() uint64 { return b.requests.Load() }
+
+// Failures is the number of those that failed: no connection, no answer, or a broken one.
+func (b *Backend) Failures() uint64 { return b.failures.Load() }
+
+// Latency is the running average of the time to first byte.
+func (b *Backend) Latency() *Latency { return &b.latency }
+
+// Drained reports whether an operator took the backend out of selection.
+func (b *Backend) Drained() bool { return b.drained.Load() }
+
+// SetDrained takes the backend out of selection, or back in. Requests under way are not touched. The caller
+// refreshes the pools that hold the backend.
+func (b *Backend) SetDrained(drained bool) { b.drained.Store(drained) }
+
+// SetWeight overrides the configured weight, until another weight is configured. The caller refreshes the
+// pools that hold the backend.
+func (b *Backend) SetWeight(configured, weight int) {
+	b.override.Store(&WeightOverride{Configured: configured, Weight: weight})
+}
+
+// Weight is the weight that holds, given the configured one.
+func (b *Backend) Weight(configured int) int {
+	if o := b.override.Load(); o != nil && o.Configured == configured {
+		return o.Weight
+	}
+	return configured
+}

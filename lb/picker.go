@@ -1,0 +1,73 @@
+package lb
+
+// Policy is a selection algorithm. Implementations are configured once and hold no state about backends.
+type Policy interface {
+	// NewPicker compiles the policy for one tier as it stands now. It is called off the request path each
+	// time the tier changes. prev is the picker this policy made for the same tier before, or nil; when its
+	// tier had the same Generation, what was derived from the members and their weights may be taken over.
+	// An error leaves the pool as it was.
+	NewPicker(tier *Tier, prev Picker) (Picker, error)
+}
+
+// Picker picks from the tier it was made for. It is called by many requests at once, must not block, and
+// should not allocate.
+type Picker interface {
+	// Pick returns a member of the tier that is usable and accepted by p, or nil when there is none.
+	Pick(p *Pick) *Member
+}
+
+// Pick is one request's question to a picker. It belongs to one request and is reused over its tries.
+type Pick struct {
+	// Key is what hash policies hash. Others ignore it.
+	Key string
+
+	// Tried holds the backends that this request has been given already.
+	Tried Tried
+}
+
+// Accepts reports whether the request can be given to m: it was not tried before and has a free place. That
+// the member is usable is the tier's to say.
+func (p *Pick) Accepts(m *Member) bool {
+	if m.MaxRequests > 0 && m.Full() {
+		return false
+	}
+	return p.Tried.n == 0 || !p.Tried.Has(m.Backend)
+}
+
+// Tried is a small set of backends. The zero value is empty.
+type Tried struct {
+	n     int
+	first [4]*Backend
+	more  []*Backend
+}
+
+// Add puts b into the set.
+func (t *Tried) Add(b *Backend) {
+	if t.n < len(t.first) {
+		t.first[t.n] = b
+	} else {
+		t.more = append(t.more, b)
+	}
+	t.n++
+}
+
+// Has reports whether b is in the set.
+func (t *Tried) Has(b *Backend) bool {
+	for _, x := range t.first[:min(t.n, len(t.first))] {
+		if x == b {
+			return true
+		}
+	}
+	for _, x := range t.more {
+		if x == b {
+			return true
+		}
+	}
+	return false
+}
+
+// Len is the number of backends added.
+func (t *Tried) Len() int { return t.n }
+
+// Reset empties the set.
+func (t *Tried) Reset() { *t = Tried{more: t.more[:0]} }

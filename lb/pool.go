@@ -1,0 +1,160 @@
+package lb
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// ErrNoMembers is returned by [Pool.Update] for an empty set.
+var ErrNoMembers = errors.New("a pool needs at least one backend")
+
+// Pool is backends and the policy that picks from them. What it publishes is one immutable [Snapshot]: members
+// and pickers change together or not at all.
+//
+// [Pool.Snapshot] is for the request path. Update and Refresh serialise among themselves and may be called from
+// any goroutine.
+type Pool struct {
+	name   string
+	policy Policy
+
+	mu         sync.Mutex
+	configured []*Member // as given to Update, canonical order, configured weights
+	shares     map[*Backend]*share
+	total      atomic.Int64
+	generation uint64
+
+	snapshot atomic.Pointer[Snapshot]
+}
+
+// NewPool returns a pool without members; it is of use after its first [Pool.Update].
+func NewPool(name string, policy Policy) *Pool {
+	p := &Pool{name: name, policy: policy, shares: make(map[*Backend]*share)}
+	p.snapshot.Store(&Snapshot{})
+	return p
+}
+
+// Name identifies the pool in logs, metrics and the admin API.
+func (p *Pool) Name() string { return p.name }
+
+// Policy is what the pool picks with.
+func (p *Pool) Policy() Policy { return p.policy }
+
+// Snapshot is the pool as it stands now. It neither locks nor allocates.
+func (p *Pool) Snapshot() *Snapshot { return p.snapshot.Load() }
+
+// Update replaces the members. They are checked (at least one, no backend twice, weights from 0 to
+// [MaxWeight]), sorted and published with a new picker in one step; on error nothing changes. The members
+// belong to the pool from then on.
+func (p *Pool) Update(members []*Member) error {
+	if len(members) == 0 {
+		return ErrNoMembers
+	}
+	sorted := slices.Clone(members)
+	slices.SortStableFunc(sorted, func(a, b *Member) int { return a.Address().Compare(b.Address()) })
+	for i, m := range sorted {
+		if m.Weight < 0 || m.Weight > MaxWeight {
+			return fmt.Errorf("backend %s: weight %d is not within 0 and %d", m.Address(), m.Weight, MaxWeight)
+		}
+		if i > 0 && sorted[i-1].Backend == m.Backend {
+			return fmt.Errorf("backend %s is in the pool twice", m.Address())
+		}
+	}
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.publish(sorted)
+}
+
+// Refresh publishes the members again with the health, drains and weight overrides that hold now.
+func (p *Pool) Refresh() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.configured) == 0 {
+		return nil
+	}
+	return p.publish(p.configured)
+}
+
+// publish builds and stores the snapshot of the configured members. The caller holds p.mu.
+func (p *Pool) publish(configured []*Member) error {
+	prev := p.Snapshot()
+	members, shares := p.effective(configured)
+
+	same := slices.EqualFunc(prev.Members, members, func(a, b *Member) bool {
+		return a.Backend == b.Backend && a.Weight == b.Weight && a.Priority == b.Priority && a.Position == b.Position
+	})
+	generation := p.generation
+	if !same {
+		generation++
+	}
+
+	next := &Snapshot{Members: members}
+	for _, group := range byPriority(members) {
+		tier := newTier(group, generation)
+		var old Picker
+		for _, t := range prev.Tiers {
+			if t.Priority == tier.Priority {
+				old = t.Picker
+			}
+		}
+		picker, err := p.policy.NewPicker(tier, old)
+		if err != nil {
+			return err
+		}
+		tier.Picker = picker
+		next.Tiers = append(next.Tiers, tier)
+	}
+
+	p.configured, p.shares, p.generation = configured, shares, generation
+	p.snapshot.Store(next)
+	return nil
+}
+
+// effective copies the configured members, with the weights that hold now and this pool's own counters.
+func (p *Pool) effective(configured []*Member) ([]*Member, map[*Backend]*share) {
+	members := make([]*Member, len(configured))
+	shares := make(map[*Backend]*share, len(configured))
+	for i, c := range configured {
+		m := *c
+		m.Weight = c.Backend.Weight(c.Weight)
+		m.share = p.shares[c.Backend]
+		if m.share == nil {
+			m.share = &share{total: &p.total}
+		}
+		shares[c.Backend] = m.share
+		members[i] = &m
+	}
+	return members, shares
+}
+
+// byPriority splits members, which are in canonical order, into tiers and numbers the members of each.
+func byPriority(members []*Member) [][]*Member {
+	groups := make(map[int][]*Member)
+	for _, m := range members {
+		m.index = len(groups[m.Priority])
+		groups[m.Priority] = append(groups[m.Priority], m)
+	}
+	tiers := make([][]*Member, 0, len(groups))
+	for _, g := range groups {
+		tiers = append(tiers, g)
+	}
+	slices.SortFunc(tiers, func(a, b []*Member) int { return cmp.Compare(a[0].Priority, b[0].Priority) })
+	return tiers
+}
+
+// Configured returns the weight that the configuration gives the backend at this address, and whether the
+// pool has it.
+func (p *Pool) Configured(b *Backend) (weight int, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.configured {
+		if m.Backend == b {
+			return m.Weight, true
+		}
+	}
+	return 0, false
+}
