@@ -11,8 +11,9 @@ import (
 //
 // All methods are safe for concurrent use.
 type Backend struct {
-	address Address
-	since   time.Time
+	address  Address
+	hostPort string
+	since    time.Time
 
 	active   atomic.Int64
 	requests atomic.Uint64
@@ -32,11 +33,14 @@ type WeightOverride struct {
 
 // NewBackend returns the state of a server that nothing is known about yet.
 func NewBackend(address Address, now time.Time) *Backend {
-	return &Backend{address: address, since: now}
+	return &Backend{address: address, hostPort: address.Dial(), since: now}
 }
 
 // Address is where the backend listens.
 func (b *Backend) Address() Address { return b.address }
+
+// HostPort is [Address.Dial] of the address, put together once.
+func (b *Backend) HostPort() string { return b.hostPort }
 
 // Since is when the backend became known to this process.
 func (b *Backend) Since() time.Time { return b.since }
@@ -60,11 +64,14 @@ func (b *Backend) Drained() bool { return b.drained.Load() }
 // refreshes the pools that hold the backend.
 func (b *Backend) SetDrained(drained bool) { b.drained.Store(drained) }
 
-// SetWeight overrides the configured weight, until another weight is configured. The caller refreshes the
-// pools that hold the backend.
-func (b *Backend) SetWeight(configured, weight int) {
-	b.override.Store(&WeightOverride{Configured: configured, Weight: weight})
+// SetWeight overrides the configured weight, until another weight is configured, and returns the override that
+// held before, nil for none. The caller refreshes the pools that hold the backend.
+func (b *Backend) SetWeight(configured, weight int) (before *WeightOverride) {
+	return b.override.Swap(&WeightOverride{Configured: configured, Weight: weight})
 }
+
+// RestoreWeight sets the override back to what SetWeight returned.
+func (b *Backend) RestoreWeight(before *WeightOverride) { b.override.Store(before) }
 
 // Weight is the weight that holds, given the configured one.
 func (b *Backend) Weight(configured int) int {

@@ -169,6 +169,10 @@ func TestWeightOverrideEndsWithTheConfiguredWeight(t *testing.T) {
 	if got := b.Weight(4); got != 4 {
 		t.Errorf("weight %d, want 4, which was configured since", got)
 	}
+	before := b.SetWeight(3, 7)
+	if b.RestoreWeight(before); b.Weight(3) != 9 {
+		t.Errorf("weight %d after it was restored, want 9", b.Weight(3))
+	}
 }
 
 func TestTiersServeInOrder(t *testing.T) {
