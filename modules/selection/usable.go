@@ -1,0 +1,47 @@
+package selection
+
+import "github.com/caddylb/caddy-lb/lb"
+
+// usable is the members a picker chooses among: those of a tier that may be newly selected.
+type usable struct {
+	members []*lb.Member
+	limited bool // a member bounds its concurrent requests
+}
+
+func usableOf(members []*lb.Member) usable {
+	u := usable{members: members}
+	for _, m := range members {
+		u.limited = u.limited || m.MaxRequests > 0
+	}
+	return u
+}
+
+// all reports whether p accepts every member, as it does on a first try where nothing is bounded.
+func (u *usable) all(p *lb.Pick) bool { return !u.limited && p.Tried.Len() == 0 }
+
+// any reports whether p accepts a member at all.
+func (u *usable) any(p *lb.Pick) bool {
+	for _, m := range u.members {
+		if p.Accepts(m) {
+			return true
+		}
+	}
+	return false
+}
+
+// weights lists the weights of the members.
+func (u *usable) weights() []uint64 {
+	w := make([]uint64, len(u.members))
+	for i, m := range u.members {
+		w[i] = uint64(m.Weight)
+	}
+	return w
+}
+
+// totalWeight adds up the weights of members.
+func totalWeight(members []*lb.Member) (total uint64) {
+	for _, m := range members {
+		total += uint64(m.Weight)
+	}
+	return total
+}
