@@ -1,3 +1,9 @@
-// Package caddylb registers every module of the suite. Importing it is all that xcaddy, or a program with
-// its own main package, has to do.
+// Package caddylb registers every module of the suite. Importing it is all that xcaddy, or a program with a main
+// package of its own, has to do.
 package caddylb
+
+import (
+	_ "github.com/caddylb/caddy-lb/modules/healthcheck"
+	_ "github.com/caddylb/caddy-lb/modules/lbproxy"
+	_ "github.com/caddylb/caddy-lb/modules/selection"
+)

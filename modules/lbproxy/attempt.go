@@ -1,0 +1,243 @@
+package lbproxy
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddylb/caddy-lb/lb"
+	"github.com/caddylb/caddy-lb/modules/selection"
+)
+
+// Where Caddy's transports look for what a URL cannot say. The names are theirs.
+const (
+	dialInfoKey          caddy.CtxKey = "reverse_proxy.dial_info"
+	proxyProtocolInfoVar              = "reverse_proxy.proxy_protocol_info"
+	tlsHTTP1OnlyVar                   = "reverse_proxy.tls_h1_only"
+)
+
+// attempt is one try: the request given to one backend. It is the context of the request that it sends, so that
+// the transport finds the backend's address there without an allocation for each request.
+type attempt struct {
+	context.Context
+	ex     *exchange
+	member *lb.Member
+	way    *transport
+	dial   reverseproxy.DialInfo
+	name   string // host and port with the name as configured, for Host and placeholders
+	host   string // the host in it
+
+	req *http.Request
+	url url.URL
+
+	begun    time.Time
+	res      *http.Response
+	try      try
+	answered atomic.Bool // res and try may be read by placeholders
+	reported bool
+
+	streamed atomic.Int64 // nanoseconds from begun to the end of the answer; 0 until then
+
+	trace     httptrace.ClientTrace
+	asked     atomic.Bool // the transport began to look for a connection
+	connected atomic.Bool // it has one
+	interim   sync.Mutex  // held while an interim answer is passed on
+	settled   bool        // the round trip ended; guarded by interim
+
+	expectation *expectation // nil unless the client waits to be told to send its body
+}
+
+// Value implements context.Context.
+func (a *attempt) Value(key any) any {
+	if key == dialInfoKey {
+		dial := a.dial
+		dial.Upstream = &reverseproxy.Upstream{Host: new(reverseproxy.Host), Dial: a.member.Address().String(), MaxRequests: a.member.MaxRequests}
+		return dial
+	}
+	return a.Context.Value(key)
+}
+
+// begin picks a backend and takes a place on it. Without one it returns the failure that says why.
+func (ex *exchange) begin() (*attempt, *failure) {
+	if ex.tries > 0 {
+		ex.h.pool.askAgain(ex.in)
+	}
+	ex.pool = ex.h.pool.serving(ex.in)
+	if b := ex.pool.breaker; b != nil && !b.OK() {
+		return nil, &failure{status: http.StatusServiceUnavailable, err: errBreakerOpen, unavailable: true}
+	}
+	m := ex.choose()
+	if m == nil && ex.renew && ex.pick.Tried.Len() > 0 {
+		// A retry was allowed and every backend had its turn: all of them may be tried again.
+		ex.pick.Tried.Reset()
+		m = ex.choose()
+	}
+	ex.renew = false
+	if m == nil {
+		return nil, ex.unavailable()
+	}
+	ex.pick.Tried.Add(m.Backend)
+	ex.tries++
+
+	a := &ex.first
+	if ex.tries > 1 {
+		a = &attempt{Context: ex.in.Context(), ex: ex}
+	}
+	a.member = m
+	if err := a.prepare(); err != nil {
+		a.release()
+		return nil, err
+	}
+	return a, nil
+}
+
+// choose picks a backend and takes a place on it. A place that was free at the pick may be gone; the backend is
+// then full, and the next pick passes it over.
+func (ex *exchange) choose() *lb.Member {
+	for {
+		m := selection.Choose(ex.pool.Snapshot(), &ex.pick)
+		if m == nil || m.Acquire() {
+			return m
+		}
+	}
+}
+
+// prepare makes the request for the attempt's backend.
+func (a *attempt) prepare() *failure {
+	ex := a.ex
+	var err error
+	if a.way, err = ex.h.ways.For(a.member); err != nil {
+		return &failure{cause: causeProtocol, status: http.StatusBadGateway, err: err, final: true}
+	}
+	if err := a.resolve(); err != nil {
+		return &failure{cause: causeProtocol, status: http.StatusBadGateway, err: err, final: true}
+	}
+	ex.current.Store(a)
+
+	a.traceConnection()
+	a.req = ex.out
+	if ex.tries > 1 {
+		a.req = ex.out.WithContext(a)
+	}
+	a.url = ex.url
+	a.url.Host = a.connectionKey()
+	a.req.URL = &a.url
+	if ex.body != nil {
+		a.attachBody()
+	}
+	a.setVars()
+	return a.changeHeader()
+}
+
+// resolve fills in where to connect, placeholders of the address included.
+func (a *attempt) resolve() error {
+	address := a.member.Address()
+	hostport := a.member.HostPort()
+	a.dial = reverseproxy.DialInfo{
+		Network: address.Network, Address: hostport, Host: address.Host, Port: address.Port,
+	}
+	if strings.IndexByte(hostport, '{') >= 0 {
+		dial := a.ex.repl.ReplaceAll(address.String(), "")
+		parsed, err := caddy.ParseNetworkAddress(dial)
+		if err != nil {
+			return fmt.Errorf("backend %s: %q is not an address: %w", address, dial, err)
+		}
+		if parsed.PortRangeSize() != 1 {
+			return fmt.Errorf("backend %s: %q is not one address but %d", address, dial, parsed.PortRangeSize())
+		}
+		a.dial.Network, a.dial.Address, a.dial.Host = parsed.Network, parsed.JoinHostPort(0), parsed.Host
+		a.dial.Port = fmt.Sprint(parsed.StartPort)
+	}
+	a.name, a.host = a.dial.Address, a.dial.Host
+	if a.member.Name != "" && a.member.Name != a.dial.Host {
+		a.host = a.member.Name
+		a.name = lb.Address{Host: a.host, Port: a.dial.Port}.Dial()
+	}
+	return nil
+}
+
+// connectionKey is the URL's host. Transports keep connections by it and connect to what the context says, so it
+// has to differ wherever connections must not be shared: by backend, and by client or server name where they
+// are part of the connection. It is escaped as a host would not parse otherwise.
+func (a *attempt) connectionKey() string {
+	key := a.dial.Address
+	if a.way.perName != "" {
+		key = url.QueryEscape(a.ex.repl.ReplaceAll(a.way.perName, "") + "->" + key)
+	}
+	if a.way.perClient {
+		key = url.QueryEscape(clientAddress(a.Context).String() + "->" + key)
+	}
+	return key
+}
+
+// setVars leaves in the request's variables what transports read there.
+func (a *attempt) setVars() {
+	if a.way.perClient || a.way.foreign {
+		caddyhttp.SetVar(a.Context, proxyProtocolInfoVar, reverseproxy.ProxyProtocolInfo{AddrPort: clientAddress(a.Context)})
+	}
+	if a.ex.upgrade == "websocket" {
+		caddyhttp.SetVar(a.Context, tlsHTTP1OnlyVar, true)
+	}
+}
+
+// clientAddress is the client's address as the server determined it, with port 0 where it has none.
+func clientAddress(ctx context.Context) netip.AddrPort {
+	s, _ := caddyhttp.GetVar(ctx, caddyhttp.ClientIPVarKey).(string)
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap
+	}
+	if ip, err := netip.ParseAddr(s); err == nil {
+		return netip.AddrPortFrom(ip, 0)
+	}
+	return netip.AddrPort{}
+}
+
+// changeHeader applies the header operations of the transport and then of the user, so that the user's win. Each
+// try starts from the same header, since values may depend on the backend.
+func (a *attempt) changeHeader() *failure {
+	ex, h := a.ex, a.ex.h
+	user := h.Headers != nil && h.Headers.Request != nil
+	a.req.Host = ex.in.Host
+	if user || a.way.headerOps != nil || ex.tries > 1 {
+		a.req.Header = ex.header.Clone()
+	}
+	if a.way.hostOfBackend {
+		a.req.Host = a.name
+	}
+	if a.way.headerOps != nil {
+		a.way.headerOps.ApplyToRequest(a.req)
+	}
+	if user {
+		h.Headers.Request.ApplyToRequest(a.req)
+	}
+	if upgradeType(a.req.Header) != "" {
+		normalizeWebSocketHeader(a.req.Header)
+	}
+	return a.checkIncremental()
+}
+
+// report tells the pool what the try came to, if anything was sent. It does so once.
+func (a *attempt) report() {
+	if a.begun.IsZero() || a.reported {
+		return
+	}
+	a.reported = true
+	a.ex.pool.observe(a.member, &a.try)
+}
+
+// release gives the place on the backend back and reports what was not reported yet.
+func (a *attempt) release() {
+	a.member.Release()
+	a.report()
+}

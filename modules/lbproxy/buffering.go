@@ -1,0 +1,77 @@
+package lbproxy
+
+import (
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// prepareBody decides how the body is sent: not at all, as it comes, or read first.
+func (ex *exchange) prepareBody() *failure {
+	h, out := ex.h, ex.out
+	ex.incremental = caddyhttp.IsIncremental(out.Header)
+	if ex.incrementalRefused() {
+		return ex.refuseIncremental(nil)
+	}
+	if ex.incremental && !mayHaveContent(out) {
+		out.ContentLength, out.Body = 0, nil
+	}
+	if out.ContentLength == 0 && len(ex.in.Trailer) == 0 || out.Body == nil || out.Body == http.NoBody {
+		out.Body = nil
+		if out.ContentLength < 0 {
+			out.ContentLength = 0
+		}
+		out.TransferEncoding = nil
+		return nil
+	}
+	limit := keepBytes
+	if h.requestBuffers != 0 {
+		limit = int(h.requestBuffers)
+	}
+	ex.body = newRequestBody(ex.in, out.Body, limit)
+	if h.requestBuffers != 0 && !ex.incremental {
+		length, complete, err := ex.body.fill()
+		if err != nil {
+			return bodyFailure(err)
+		}
+		if complete {
+			out.ContentLength = length
+			out.Header["Content-Length"] = []string{strconv.FormatInt(length, 10)}
+		}
+	}
+	if len(ex.in.Trailer) > 0 && !h.ways.needsLength {
+		// Only chunked framing has room for trailers in HTTP/1.1.
+		out.ContentLength = -1
+		delete(out.Header, "Content-Length")
+	}
+	if out.ContentLength >= 0 {
+		out.TransferEncoding = nil
+	}
+	if out.ContentLength == 0 {
+		ex.body.release()
+		ex.body, out.Body = nil, nil
+	}
+	return nil
+}
+
+// attachBody gives the attempt a reader of the body, and net/http a way to begin again by itself when an idle
+// connection turns out closed.
+func (a *attempt) attachBody() {
+	ex := a.ex
+	var trailer http.Header
+	if len(ex.in.Trailer) > 0 && !ex.h.ways.needsLength {
+		trailer = maps.Clone(ex.in.Trailer)
+		a.req.Trailer = trailer
+	}
+	a.req.Body = a.guard(ex.body.reader(trailer))
+	a.req.GetBody = func() (io.ReadCloser, error) {
+		if !ex.body.replayable() {
+			return nil, errors.New("the request's body is too long to be sent again")
+		}
+		return a.guard(ex.body.reader(trailer)), nil
+	}
+}

@@ -1,0 +1,129 @@
+package lbproxy
+
+import (
+	"encoding/json"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddylb/caddy-lb/lb"
+	"github.com/caddylb/caddy-lb/modules/healthcheck"
+)
+
+// PoolConfig is a pool as configured: the fields are those of Caddy's reverse_proxy handler, and more. It
+// stands in the lb app under the pool's name, or directly in an lb_proxy handler.
+type PoolConfig struct {
+	// Upstreams are the backends.
+	Upstreams []*Upstream `json:"upstreams,omitempty"`
+
+	// LoadBalancing says how a backend is picked, and in a handler how often another one is tried.
+	LoadBalancing *LoadBalancing `json:"load_balancing,omitempty"`
+
+	// HealthChecks say when a backend is out of service.
+	HealthChecks *HealthChecks `json:"health_checks,omitempty"`
+
+	// TransportRaw is how backends are spoken to. Default: plain HTTP/1.1. Backends that differ from it in
+	// scheme or server name get a variant of it.
+	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
+
+	// DynamicUpstreamsRaw is a module that names the backends for each request. Upstreams then serve only while
+	// it fails. Default: none.
+	DynamicUpstreamsRaw json.RawMessage `json:"dynamic_upstreams,omitempty" caddy:"namespace=http.reverse_proxy.upstreams inline_key=source"`
+
+	// CircuitBreakerRaw is a module that can keep requests from all backends of the pool for a while. Default: none.
+	CircuitBreakerRaw json.RawMessage `json:"circuit_breaker,omitempty" caddy:"namespace=http.reverse_proxy.circuit_breakers inline_key=type"`
+
+	// UpdateFrequency is how often host names are resolved, each address then being a backend of its own. A
+	// lookup that fails keeps the last good set. Default: 0, a name is one backend, resolved when connecting.
+	UpdateFrequency caddy.Duration `json:"update_frequency,omitempty"`
+
+	// Resolvers are the DNS servers (host or host:port) that host names are looked up with under
+	// UpdateFrequency, asked in turn. Default: those of the system.
+	Resolvers []string `json:"resolvers,omitempty"`
+
+	// DefinedAt is where the pool stands in its Caddyfile (file:line), for errors that show only when the
+	// configuration is loaded.
+	DefinedAt string `json:"defined_at,omitempty"`
+}
+
+// Upstream is one backend as configured, or one name that stands for several.
+type Upstream struct {
+	// Dial is the network address to connect to, as in reverse_proxy. It may hold placeholders.
+	Dial string `json:"dial,omitempty"`
+
+	// MaxRequests bounds the requests the backend serves at once. Default: 0, no bound.
+	MaxRequests int `json:"max_requests,omitempty"`
+
+	// Scheme is "http", "https" or "h2c". Default: what the transport is configured for.
+	Scheme string `json:"scheme,omitempty"`
+
+	// Weight is the backend's share relative to the others, from 0 (drained) to [lb.MaxWeight]. Default: 1.
+	Weight *int `json:"weight,omitempty"`
+
+	// Priority is the tier: 0 first; a higher tier serves only when the lower ones cannot. Default: 0.
+	Priority int `json:"priority,omitempty"`
+
+	// TLSServerName is the name expected in this backend's certificate. Default: the transport's
+	// server_name, else the host.
+	TLSServerName string `json:"tls_server_name,omitempty"`
+}
+
+// weight is the backend's weight, the default included.
+func (u *Upstream) weight() int {
+	if u.Weight == nil {
+		return 1
+	}
+	return *u.Weight
+}
+
+// LoadBalancing has the parameters of selection and of retries.
+type LoadBalancing struct {
+	// SelectionPolicyRaw is how a backend is picked. Default: round_robin.
+	SelectionPolicyRaw json.RawMessage `json:"selection_policy,omitempty" caddy:"namespace=http.lb_proxy.selection inline_key=policy"`
+
+	// Retries is how often another backend is tried. Default: 0. A failure to connect is tried on every
+	// backend not yet tried whatever is set here.
+	Retries int `json:"retries,omitempty"`
+
+	// TryDuration is how long backends are tried, and waited for when none is available. Default: 0.
+	TryDuration caddy.Duration `json:"try_duration,omitempty"`
+
+	// TryInterval is the wait between tries. Default: 250ms with TryDuration, else 0.
+	TryInterval caddy.Duration `json:"try_interval,omitempty"`
+
+	// RetryMatchRaw are matchers that say which failed requests are tried again. Default: GET requests.
+	RetryMatchRaw caddyhttp.RawMatcherSets `json:"retry_match,omitempty" caddy:"namespace=http.matchers"`
+
+	Policy     lb.Policy             `json:"-"`
+	RetryMatch caddyhttp.MatcherSets `json:"-"`
+}
+
+// HealthChecks configures when a backend is out of service.
+type HealthChecks struct {
+	// Active is the HTTP check of reverse_proxy.
+	Active *healthcheck.Active `json:"active,omitempty"`
+
+	// Passive watches the traffic, as in reverse_proxy.
+	Passive *PassiveHealthChecks `json:"passive,omitempty"`
+
+	// Checks are active checks of any kind. A backend must pass all of them.
+	Checks []*healthcheck.Config `json:"checks,omitempty"`
+}
+
+// PassiveHealthChecks takes a backend out of service for failures seen in the traffic.
+type PassiveHealthChecks struct {
+	// FailDuration is how long a failure is remembered; 0 turns passive checks off. Default: 0.
+	FailDuration caddy.Duration `json:"fail_duration,omitempty"`
+
+	// MaxFails is how many remembered failures take the backend out. Default: 1.
+	MaxFails int `json:"max_fails,omitempty"`
+
+	// UnhealthyRequestCount is the max_requests of backends that set none.
+	UnhealthyRequestCount int `json:"unhealthy_request_count,omitempty"`
+
+	// UnhealthyStatus are status codes, or their first digits, that count as failures.
+	UnhealthyStatus []int `json:"unhealthy_status,omitempty"`
+
+	// UnhealthyLatency is the time to first byte from which an answer counts as a failure. Default: 0, none.
+	UnhealthyLatency caddy.Duration `json:"unhealthy_latency,omitempty"`
+}

@@ -1,0 +1,164 @@
+package lbproxy
+
+import (
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddylb/caddy-lb/lb"
+	"github.com/caddylb/caddy-lb/modules/healthcheck"
+)
+
+// memberSpec is one backend to be: a configured upstream, or one address that its name resolved to.
+type memberSpec struct {
+	address     lb.Address
+	name        string // the host as configured, when address came from a lookup
+	serverName  string
+	weight      int
+	priority    int
+	maxRequests int
+	position    int
+}
+
+// entry is the references that a pool holds for one of its backends.
+type entry struct {
+	key     backendKey
+	statKey backendKey
+	backend *lb.Backend
+	stats   *stats
+	target  healthcheck.Target
+
+	watches []watch
+	passive *passive
+	cancel  func() // ends the subscription to passive
+}
+
+// watch is one active check of a backend, as this pool sees it.
+type watch struct {
+	monitor      *healthcheck.Monitor
+	subscription *healthcheck.Subscription
+}
+
+// newEntry takes the references for one backend. Nothing runs until attach.
+func (p *pool) newEntry(key backendKey, spec memberSpec) *entry {
+	e := &entry{
+		key:     key,
+		statKey: backendKey{pool: p.Name(), id: key.id},
+		backend: acquireBackend(key, spec.address),
+		target:  healthcheck.Target{Address: spec.address, Name: spec.name, ServerName: spec.serverName},
+	}
+	e.stats = acquireStats(e.statKey)
+	if target, ok := checkable(e.target); ok {
+		for i, c := range p.checks {
+			e.watches = append(e.watches, watch{
+				monitor: healthcheck.Acquire(c, target),
+				subscription: &healthcheck.Subscription{
+					Config:   c,
+					Gate:     p.gates[i],
+					Group:    p.Name(),
+					OnChange: func(change healthcheck.Change) { p.healthChanged(e, change) },
+				},
+			})
+		}
+	} else if len(p.checks) > 0 {
+		p.log.Warn("no active checks for an address that depends on the request", zap.Stringer("address", spec.address))
+	}
+	if hc := p.config.HealthChecks; hc != nil && hc.Passive != nil && hc.Passive.FailDuration > 0 {
+		e.passive = acquirePassive(hc.Passive, key.pool+" "+key.id)
+		e.cancel = e.passive.subscribe(p.refresh)
+	}
+	return e
+}
+
+// checkable fills in what placeholders of the address are known without a request. It reports false when the
+// address is still incomplete.
+func checkable(t healthcheck.Target) (healthcheck.Target, bool) {
+	if !hasPlaceholder(t.Address.Host) && !hasPlaceholder(t.Address.Port) {
+		return t, true
+	}
+	dial, err := caddy.NewReplacer().ReplaceOrErr(t.Address.Dial(), true, true)
+	if err != nil {
+		return t, false
+	}
+	t.Address, err = parseDial(dial, t.Address.Scheme)
+	return t, err == nil
+}
+
+// member is the entry as the pool's configuration sees it.
+func (e *entry) member(spec memberSpec) *lb.Member {
+	m := &lb.Member{
+		Backend:     e.backend,
+		Name:        spec.name,
+		Weight:      spec.weight,
+		Priority:    spec.priority,
+		MaxRequests: spec.maxRequests,
+		ServerName:  spec.serverName,
+		Position:    spec.position,
+	}
+	for _, w := range e.watches {
+		m.Conditions = append(m.Conditions, w.monitor)
+	}
+	if e.passive != nil {
+		m.Conditions = append(m.Conditions, e.passive)
+	}
+	return m
+}
+
+// attach starts the checks of the backend, or takes over those that run.
+func (e *entry) attach() {
+	for _, w := range e.watches {
+		w.monitor.Attach(w.subscription)
+	}
+}
+
+// awaitFirstResults waits for the checks that hold the configuration back until they had a result. A check
+// that never ends has its result at its timeout.
+func (e *entry) awaitFirstResults() {
+	for _, w := range e.watches {
+		c := w.subscription.Config
+		if c.Initial != healthcheck.InitialCheck {
+			continue
+		}
+		select {
+		case <-w.monitor.FirstResult():
+		case <-time.After(time.Duration(c.Timeout)):
+		}
+	}
+}
+
+// release gives everything back; it is called once.
+func (e *entry) release() {
+	for _, w := range e.watches {
+		w.monitor.Release(w.subscription)
+	}
+	if e.passive != nil {
+		e.cancel()
+		e.passive.release()
+	}
+	releaseStats(e.statKey)
+	releaseBackend(e.key)
+}
+
+// healthChanged is told by a check that the backend changed state. During a reload the old and the new
+// configuration both are; only the newest announces it.
+func (p *pool) healthChanged(e *entry, change healthcheck.Change) {
+	p.refresh()
+	if !change.Latest {
+		return
+	}
+	host := e.backend.Address().String()
+	event, reason := "healthy", ""
+	if !change.Healthy {
+		event = "unhealthy"
+		if change.Reason != nil {
+			reason = change.Reason.Error()
+		}
+	}
+	if c := p.log.Check(zap.InfoLevel, "pool changed"); c != nil {
+		s := p.Snapshot()
+		c.Write(zap.String("backend", host), zap.String("now", event),
+			zap.Int("available", s.Selectable()), zap.Int("of", len(s.Members)))
+	}
+	p.events.Emit(p.ctx, event, map[string]any{"pool": p.Name(), "host": host, "reason": reason})
+}

@@ -1,0 +1,157 @@
+package lbproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/textproto"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+// statusClientGone is recorded when the client left before it had its answer; nobody sees it but the log.
+const statusClientGone = 499
+
+// failure says why a request has no answer yet, and what the client is told when it stays at that.
+type failure struct {
+	cause  cause
+	status int
+	err    error
+
+	// unavailable says that no backend could be picked, so that nothing was tried.
+	unavailable bool
+
+	// final says that no backend could do better.
+	final bool
+}
+
+// Error implements error.
+func (f *failure) Error() string { return f.err.Error() }
+
+// Unwrap returns the error behind the failure.
+func (f *failure) Unwrap() error { return f.err }
+
+func newFailure(c cause, err error) *failure {
+	return &failure{cause: c, status: causeStatus(c), err: err, final: c == causeCanceled || c == causeBody}
+}
+
+// causeStatus is the status code for a request that failed for this cause.
+func causeStatus(c cause) int {
+	switch c {
+	case causeTimeout:
+		return http.StatusGatewayTimeout
+	case causeCanceled:
+		return statusClientGone
+	case causeBody:
+		return http.StatusBadRequest
+	default:
+		return http.StatusBadGateway
+	}
+}
+
+// errBreakerOpen is the failure of a request that a circuit breaker keeps from the backends.
+var errBreakerOpen = errors.New("the circuit breaker of the pool is open")
+
+// unavailable is the failure of a request that no backend can be picked for. It counts why.
+func (ex *exchange) unavailable() *failure {
+	snapshot := ex.pool.Snapshot()
+	var down, drained, full, tried int
+	for _, m := range snapshot.Members {
+		switch {
+		case ex.pick.Tried.Has(m.Backend):
+			tried++
+		case !m.Healthy():
+			down++
+		case !m.Selectable():
+			drained++
+		case m.Full():
+			full++
+		}
+	}
+	err := fmt.Errorf("no backend of pool %s is available: of %d, %d down, %d drained, %d full, %d tried",
+		ex.pool.Name(), len(snapshot.Members), down, drained, full, tried)
+	return &failure{status: http.StatusServiceUnavailable, err: err, unavailable: true}
+}
+
+// fail ends a request that has no answer. A client that left is told nothing, but its status is recorded.
+func (ex *exchange) fail(f *failure) error {
+	if f.cause == causeCanceled {
+		ex.w.WriteHeader(statusClientGone)
+		return nil
+	}
+	return caddyhttp.Error(f.status, f)
+}
+
+// classify says what the error of a round trip means.
+func (a *attempt) classify(err error) *failure {
+	if clientLeft(a.ex.in.Context()) {
+		return newFailure(causeCanceled, err)
+	}
+	if a.ex.body != nil {
+		if bodyErr := a.ex.body.failure(); bodyErr != nil {
+			return bodyFailure(bodyErr)
+		}
+	}
+	var dial reverseproxy.DialError
+	if errors.As(err, &dial) || (a.asked.Load() && !a.connected.Load()) {
+		return newFailure(causeConnect, err)
+	}
+	switch {
+	case isTimeout(err):
+		return newFailure(causeTimeout, err)
+	case isProtocolError(err):
+		return newFailure(causeProtocol, err)
+	default:
+		return newFailure(causeBroken, err)
+	}
+}
+
+// clientLeft reports whether the request ended because the client closed its connection or its stream.
+func clientLeft(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
+
+// bodyFailure says what an error in reading the client's body means.
+func bodyFailure(err error) *failure {
+	f := newFailure(causeBody, fmt.Errorf("reading the request's body: %w", err))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		f.status = http.StatusRequestEntityTooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		f.status = http.StatusRequestTimeout
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, context.Canceled):
+		return newFailure(causeCanceled, f.err)
+	}
+	return f
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||
+		(errors.As(err, &ne) && ne.Timeout())
+}
+
+// isProtocolError reports whether the backend answered something that is not HTTP. net/http has no types for
+// most of these errors, so the texts it has used for years decide.
+func isProtocolError(err error) bool {
+	var pe textproto.ProtocolError
+	if errors.As(err, &pe) {
+		return true
+	}
+	text := err.Error()
+	for _, part := range [...]string{
+		"malformed", "invalid header", "unsupported transfer encoding", "too many transfer encodings",
+		"bad Content-Length", "invalid Content-Length", "server response headers exceeded", "PROTOCOL_ERROR",
+	} {
+		if strings.Contains(text, part) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,64 @@
+package lbproxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync/atomic"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// errNotContinued ends the body of a request that the backend answered without asking for it.
+var errNotContinued = errors.New("the backend answered without asking for the body")
+
+// expectation is the "Expect: 100-continue" of one try (RFC 9110, section 10.1.1). The server tells the client to
+// go on when the body is first read, so the body must not be read before the backend asked for it, or has been
+// silent for too long. net/http's transport waits for that; but once a final answer is there it reads the body,
+// too, to go on with the connection. It is held off then, until the answer was delivered.
+type expectation struct {
+	continued atomic.Bool // the backend asked for the body
+	answering atomic.Bool // an answer has begun that is not an interim one as far as is known
+	over      chan struct{}
+}
+
+func expectsContinue(header http.Header) bool {
+	return len(header["Expect"]) > 0 && httpguts.HeaderValuesContainsToken(header["Expect"], "100-continue")
+}
+
+// expect watches over the body of an attempt whose request expects to be told to continue.
+func (a *attempt) expect() {
+	if a.ex.over == nil {
+		a.ex.over = make(chan struct{})
+	}
+	e := &expectation{over: a.ex.over}
+	a.expectation = e
+	a.trace.Got100Continue = func() { e.continued.Store(true) }
+	a.trace.GotFirstResponseByte = func() { e.answering.Store(true) }
+}
+
+// guard puts the expectation before a body; without one the body stays as it is.
+func (a *attempt) guard(body io.ReadCloser) io.ReadCloser {
+	if a.expectation == nil {
+		return body
+	}
+	return &expectedBody{ReadCloser: body, expectation: a.expectation}
+}
+
+type expectedBody struct {
+	io.ReadCloser
+	*expectation
+	reading bool
+}
+
+// Read implements io.Reader.
+func (b *expectedBody) Read(p []byte) (int, error) {
+	if !b.reading {
+		if !b.continued.Load() && b.answering.Load() {
+			<-b.over
+			return 0, errNotContinued
+		}
+		b.reading = true
+	}
+	return b.ReadCloser.Read(p)
+}

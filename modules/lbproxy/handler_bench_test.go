@@ -1,0 +1,98 @@
+package lbproxy
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func init() { caddy.RegisterModule(cannedTransport{}) }
+
+// cannedTransport answers without a backend, so that only the handler is measured.
+type cannedTransport struct{}
+
+func (cannedTransport) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.reverse_proxy.transport.lb_proxy_canned", New: func() caddy.Module { return new(cannedTransport) }}
+}
+
+func (*cannedTransport) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{
+		StatusCode: 200, Status: "200 OK", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: 2,
+		Body: io.NopCloser(strings.NewReader("ok")),
+		Header: http.Header{
+			"Content-Type": {"text/plain"}, "Content-Length": {"2"}, "Date": {"now"}, "Etag": {"x"}, "Cache-Control": {"no-store"}, "X-A": {"b"},
+		},
+	}, nil
+}
+
+// quietWriter is a ResponseWriter that costs nothing.
+type quietWriter struct{ header http.Header }
+
+func (w *quietWriter) Header() http.Header         { return w.header }
+func (w *quietWriter) Write(p []byte) (int, error) { return len(p), nil }
+func (w *quietWriter) WriteHeader(int)             {}
+
+// served runs a provisioned handler of the given kind over and over.
+func served(t testing.TB, module string) func() {
+	t.Helper()
+	var config caddy.Config
+	if err := json.Unmarshal([]byte(`{"admin":{"disabled":true},"apps":{}}`), &config); err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := caddy.ProvisionContext(&config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := caddy.NewContext(ctx)
+	t.Cleanup(cancel)
+	mod, err := ctx.LoadModuleByID(module, json.RawMessage(`{
+		"upstreams":[{"dial":"127.0.0.1:1"},{"dial":"127.0.0.1:2"}],"transport":{"protocol":"lb_proxy_canned"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := mod.(caddyhttp.MiddlewareHandler)
+	w := &quietWriter{header: make(http.Header)}
+	r := httptest.NewRequest("GET", "/path?q=1", http.NoBody)
+	for _, f := range []string{"Accept", "Accept-Language", "User-Agent", "Cookie", "Cache-Control", "Referer"} {
+		r.Header.Set(f, "value")
+	}
+	return func() {
+		clear(w.header)
+		repl := caddy.NewEmptyReplacer()
+		ctx := context.WithValue(r.Context(), caddy.ReplacerCtxKey, repl)
+		ctx = context.WithValue(ctx, caddyhttp.ServerCtxKey, new(caddyhttp.Server))
+		ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, map[string]any{caddyhttp.TrustedProxyVarKey: false, caddyhttp.ClientIPVarKey: "192.0.2.1"})
+		if err := h.ServeHTTP(w, r.WithContext(ctx), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// maxHandlerAllocs is the budget for a plain request, those of the test's own included: 11 of the transport and 10
+// of the request's context.
+const maxHandlerAllocs = 50
+
+func TestHandlerAllocations(t *testing.T) {
+	if n := testing.AllocsPerRun(200, served(t, "http.handlers.lb_proxy")); n > maxHandlerAllocs {
+		t.Errorf("%v allocations a request, more than %d", n, maxHandlerAllocs)
+	}
+}
+
+func BenchmarkHandler(b *testing.B) {
+	for _, module := range []string{"http.handlers.lb_proxy", "http.handlers.reverse_proxy"} {
+		b.Run(strings.TrimPrefix(module, "http.handlers."), func(b *testing.B) {
+			serve := served(b, module)
+			b.ReportAllocs()
+			for b.Loop() {
+				serve()
+			}
+		})
+	}
+}

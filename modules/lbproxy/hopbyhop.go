@@ -1,0 +1,97 @@
+package lbproxy
+
+import (
+	"net/http"
+	"net/textproto"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// hopByHop are the fields that concern one connection only (RFC 9110, section 7.6.1), and two that a proxy must
+// not pass on for what they say about one hop: Alt-Svc and Proxy-Connection.
+var hopByHop = [...]string{
+	"Alt-Svc",
+	"Connection",
+	"Keep-Alive",
+	"Proxy-Authenticate",
+	"Proxy-Authorization",
+	"Proxy-Connection",
+	"Te",
+	"Trailer",
+	"Transfer-Encoding",
+	"Upgrade",
+}
+
+// removeHopByHop deletes the fields that concern one connection only, those that Connection nominates included.
+func removeHopByHop(header http.Header) {
+	eachNominated(header, func(field string) { delete(header, field) })
+	for _, field := range hopByHop {
+		delete(header, field)
+	}
+}
+
+// eachNominated calls f with the canonical name of each field that Connection nominates.
+func eachNominated(header http.Header, f func(field string)) {
+	for _, list := range header["Connection"] {
+		for name := range strings.SplitSeq(list, ",") {
+			if name = textproto.TrimString(name); name != "" {
+				f(textproto.CanonicalMIMEHeaderKey(name))
+			}
+		}
+	}
+}
+
+// endToEnd reports whether a field is passed on; nominated are those that Connection names.
+func endToEnd(field string, nominated []string) bool {
+	switch field {
+	case "Alt-Svc", "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+		"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return false
+	}
+	for _, n := range nominated {
+		if n == field {
+			return false
+		}
+	}
+	return true
+}
+
+// addEndToEnd adds to dst what is passed on of src. The slices of src are shared where dst has no such field.
+func addEndToEnd(dst, src http.Header) {
+	var nominated []string
+	eachNominated(src, func(field string) { nominated = append(nominated, field) })
+	for field, values := range src {
+		if !endToEnd(field, nominated) {
+			continue
+		}
+		addValues(dst, field, values)
+	}
+}
+
+// addAll adds everything of src to dst, in the same way.
+func addAll(dst, src http.Header) {
+	for field, values := range src {
+		addValues(dst, field, values)
+	}
+}
+
+func addValues(dst http.Header, field string, values []string) {
+	if prior, ok := dst[field]; ok {
+		dst[field] = append(prior, values...)
+	} else {
+		dst[field] = values
+	}
+}
+
+// upgradeType is the protocol that the header asks to switch to, in lower case, or that it switches to; empty
+// for none.
+func upgradeType(header http.Header) string {
+	if len(header["Connection"]) == 0 || !httpguts.HeaderValuesContainsToken(header["Connection"], "Upgrade") {
+		return ""
+	}
+	if v := header["Upgrade"]; len(v) > 0 {
+		return strings.ToLower(v[0])
+	}
+	return ""
+}

@@ -1,0 +1,208 @@
+package lbproxy
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+)
+
+// lookupTimeout bounds one DNS lookup.
+const lookupTimeout = 5 * time.Second
+
+// resolutions holds what names resolved to last, over reloads: a configuration that loads while DNS is away
+// goes on with what the one before it knew.
+var resolutions = caddy.NewUsagePool()
+
+// resolution is what one name resolved to.
+type resolution struct {
+	// last is nil before the first answer.
+	last atomic.Pointer[answer]
+
+	failures atomic.Uint64
+}
+
+// answer is one good answer: at least one address, sorted.
+type answer struct {
+	addresses []netip.Addr
+	at        time.Time
+}
+
+func (a *answer) age() time.Duration { return time.Since(a.at) }
+
+// lookup keeps one name of a pool resolved. Each has its own goroutine, so that one slow name delays no other.
+type lookup struct {
+	name     string
+	key      string
+	resolver *net.Resolver
+	state    *resolution
+
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+// lookUpNames resolves every name of the pool once. A name without an address fails the configuration, unless
+// it is known from before.
+func (p *pool) lookUpNames() error {
+	resolver := resolverFor(p.config.Resolvers)
+	for _, spec := range p.specs {
+		if spec.name == "" || p.lookupOf(spec.name) != nil {
+			continue
+		}
+		key := fmt.Sprint(spec.name, p.config.Resolvers)
+		v, _ := resolutions.LoadOrStore(key, new(resolution))
+		l := &lookup{name: spec.name, key: key, resolver: resolver, state: v.(*resolution)}
+		p.lookups = append(p.lookups, l)
+
+		if known := l.state.last.Load(); known != nil && known.age() < time.Duration(p.config.UpdateFrequency) {
+			continue
+		}
+		if _, err := l.resolve(p.ctx); err != nil {
+			if l.state.last.Load() == nil {
+				return fmt.Errorf("backend %s resolves to nothing: %w: mend the name, or leave out update_frequency to resolve it when connecting", l.name, err)
+			}
+			p.log.Warn("name does not resolve; keeping the last good addresses", zap.String("name", l.name), zap.Error(err))
+		}
+	}
+	return nil
+}
+
+func (p *pool) lookupOf(name string) *lookup {
+	i := slices.IndexFunc(p.lookups, func(l *lookup) bool { return l.name == name })
+	if i < 0 {
+		return nil
+	}
+	return p.lookups[i]
+}
+
+// expand turns the configured members into those that are there now: one for each address of a name.
+func (p *pool) expand() []memberSpec {
+	seen := make(map[string]bool)
+	var specs []memberSpec
+	add := func(s memberSpec) {
+		// Two names may resolve to one address; the one written first stands.
+		if id := s.address.ID(); !seen[id] {
+			seen[id] = true
+			specs = append(specs, s)
+		}
+	}
+	for _, s := range p.specs {
+		l := p.lookupOf(s.name)
+		if s.name == "" || l == nil {
+			add(s)
+			continue
+		}
+		for _, ip := range l.state.last.Load().addresses {
+			one := s
+			one.address.Host = ip.String()
+			add(one)
+		}
+	}
+	return specs
+}
+
+// resolve asks DNS once and keeps a good answer. changed tells whether it differs from the one before.
+func (l *lookup) resolve(ctx context.Context) (changed bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	addresses, err := l.resolver.LookupNetIP(ctx, "ip", l.name)
+	if err == nil && len(addresses) == 0 {
+		err = fmt.Errorf("no address for %s", l.name)
+	}
+	if err != nil {
+		l.state.failures.Add(1)
+		return false, err
+	}
+	for i, a := range addresses {
+		addresses[i] = a.Unmap()
+	}
+	slices.SortFunc(addresses, func(a, b netip.Addr) int { return a.Compare(b) })
+	addresses = slices.Compact(addresses)
+	old := l.state.last.Swap(&answer{addresses: addresses, at: time.Now()})
+	return old == nil || !slices.Equal(old.addresses, addresses), nil
+}
+
+// start resolves the name again every update_frequency, until release.
+func (l *lookup) start(p *pool) {
+	ctx, cancel := context.WithCancel(p.ctx)
+	l.cancel = cancel
+	l.done.Go(func() {
+		ticker := time.NewTicker(time.Duration(p.config.UpdateFrequency))
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				l.update(ctx, p)
+			}
+		}
+	})
+}
+
+func (l *lookup) update(ctx context.Context, p *pool) {
+	_, err := l.resolve(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		p.log.Warn("name does not resolve; keeping the last good addresses", zap.String("name", l.name), zap.Error(err))
+		return
+	}
+	// The answer may have been taken by another pool that shares the name, so this pool compares with what it
+	// has itself.
+	if !p.isCurrent(l) {
+		if err := p.rebuild(); err != nil {
+			p.log.Error("keeping the backends as they were", zap.String("name", l.name), zap.Error(err))
+			return
+		}
+		p.log.Info("name resolves to other addresses", zap.String("name", l.name),
+			zap.Stringers("addresses", l.state.last.Load().addresses))
+	}
+}
+
+// isCurrent reports whether the pool's members of this name are those of the last answer.
+func (p *pool) isCurrent(l *lookup) bool {
+	have := make(map[netip.Addr]bool)
+	for _, m := range p.Snapshot().Members {
+		if ip, ok := m.Address().IP(); ok && m.Name == l.name {
+			have[ip] = true
+		}
+	}
+	want := l.state.last.Load().addresses
+	return len(have) == len(want) && !slices.ContainsFunc(want, func(a netip.Addr) bool { return !have[a] })
+}
+
+// release ends the lookups and forgets the name when nobody else needs it.
+func (l *lookup) release() {
+	if l.cancel != nil {
+		l.cancel()
+		l.done.Wait()
+	}
+	_, _ = resolutions.Delete(l.key)
+}
+
+// resolverFor asks the given DNS servers in turn, or those of the system when there are none.
+func resolverFor(servers []string) *net.Resolver {
+	if len(servers) == 0 {
+		return net.DefaultResolver
+	}
+	var next atomic.Uint32
+	return &net.Resolver{
+		PreferGo: true,
+		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			server := servers[int(next.Add(1)-1)%len(servers)]
+			if _, _, err := net.SplitHostPort(server); err != nil {
+				server = net.JoinHostPort(server, "53")
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, server)
+		},
+	}
+}

@@ -1,0 +1,275 @@
+package lbproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddylb/caddy-lb/lb"
+)
+
+// pool is one configuration's run of a pool: it builds members from what is configured and discovered, holds
+// references to the state that outlives it, and publishes through its lb.Pool.
+//
+// Its life: making it takes references and builds the first snapshot but touches nothing that runs, since the
+// configuration may still fail; start begins checks and lookups; release gives everything back.
+type pool struct {
+	*lb.Pool
+	*blueprint
+
+	anonymous bool
+	specs     []memberSpec
+	dynamic   *dynamicPools // nil without a dynamic source
+	log       *zap.Logger
+
+	// held is closed once the checks with `initial check` had their first results; nil when there are none.
+	held chan struct{}
+
+	mu       sync.Mutex
+	lookups  []*lookup
+	started  bool
+	released bool
+
+	// entries is replaced as a whole, under mu, and read without it by every request.
+	entries atomic.Pointer[map[*lb.Backend]*entry]
+}
+
+// newPool makes the pool that config describes. On error it has given back whatever it took.
+func newPool(ctx caddy.Context, app *App, name string, anonymous bool, config *PoolConfig) (*pool, error) {
+	p, err := func() (*pool, error) {
+		specs, err := config.memberSpecs()
+		if err != nil {
+			return nil, err
+		}
+		b, err := newBlueprint(ctx, config, specs)
+		if err != nil {
+			return nil, err
+		}
+		p, err := b.newPool(name, anonymous, specs)
+		if err == nil && config.DynamicUpstreamsRaw != nil {
+			p.dynamic, err = newDynamicPools(ctx, app, name, b)
+		}
+		if err != nil && p != nil {
+			p.release()
+		}
+		return p, err
+	}()
+	switch {
+	case err != nil && config.DefinedAt != "":
+		return nil, fmt.Errorf("pool %s: %w, at %s", name, err, config.DefinedAt)
+	case err != nil:
+		return nil, fmt.Errorf("pool %s: %w", name, err)
+	}
+	return p, nil
+}
+
+// newPool makes a pool of the given members.
+func (b *blueprint) newPool(name string, anonymous bool, specs []memberSpec) (*pool, error) {
+	p := &pool{
+		Pool: lb.NewPool(name, b.policy), blueprint: b, anonymous: anonymous, specs: specs,
+		log: b.ctx.Logger().With(zap.String("pool", name)),
+	}
+	p.entries.Store(&map[*lb.Backend]*entry{})
+	if b.holds {
+		p.held = make(chan struct{})
+	}
+	if len(specs) == 0 {
+		return p, nil // a dynamic source has the backends
+	}
+	err := p.lookUpNames()
+	if err == nil {
+		err = p.rebuild()
+	}
+	if err != nil {
+		p.release()
+		return nil, err
+	}
+	return p, nil
+}
+
+// serving is the pool for a request: the pool itself, or with a dynamic source the one of its answer.
+func (p *pool) serving(r *http.Request) *pool {
+	if p.dynamic == nil {
+		return p
+	}
+	named, err := p.dynamic.poolFor(r)
+	if err != nil {
+		p.log.Error("no dynamic upstreams; falling back on the static ones", zap.Error(err))
+		return p
+	}
+	return named
+}
+
+// askAgain has a dynamic source look again for the backends of a request that one of them failed.
+func (p *pool) askAgain(r *http.Request) {
+	if p.dynamic == nil {
+		return
+	}
+	if err := p.dynamic.source.failed(r); err != nil {
+		p.log.Error("cannot reset the dynamic source", zap.Error(err))
+	}
+}
+
+// begin starts checks and lookups.
+func (p *pool) begin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.started = true
+	for _, e := range *p.entries.Load() {
+		e.attach()
+	}
+	for _, l := range p.lookups {
+		l.start(p)
+	}
+}
+
+// start begins, and waits for the first results of checks that are configured to hold the configuration back
+// until then.
+func (p *pool) start() {
+	p.begin()
+	for _, e := range *p.entries.Load() {
+		e.awaitFirstResults()
+	}
+	p.refresh()
+	if p.held != nil {
+		close(p.held)
+	}
+}
+
+// awaitFirstChecks holds a request that came in before the configuration was active: servers may accept before
+// every app has started. It reports false when the request ended first.
+func (p *pool) awaitFirstChecks(ctx context.Context) bool {
+	if p.held == nil {
+		return true
+	}
+	select {
+	case <-p.held:
+		return true
+	default:
+	}
+	select {
+	case <-p.held:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// refresh publishes the pool with the health, drains and weights that hold now.
+func (p *pool) refresh() {
+	if err := p.Refresh(); err != nil {
+		p.log.Error("keeping the pool as it was", zap.Error(err))
+	}
+}
+
+// rebuild makes members of what is configured and what names resolve to now, and publishes them. On error the
+// pool stays as it was.
+func (p *pool) rebuild() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.released {
+		return nil
+	}
+	old := *p.entries.Load()
+	byKey := make(map[backendKey]*entry, len(old))
+	for _, e := range old {
+		byKey[e.key] = e
+	}
+	next := make(map[*lb.Backend]*entry, len(old))
+	var members []*lb.Member
+	for _, spec := range p.expand() {
+		e := p.entryFor(spec, byKey)
+		next[e.backend] = e
+		members = append(members, e.member(spec))
+	}
+	// Requests look entries up by the members they picked, so the entries are there first.
+	p.entries.Store(&next)
+	if err := p.Update(members); err != nil {
+		p.entries.Store(&old)
+		releaseEntries(next, old)
+		return err
+	}
+	releaseEntries(old, next)
+	return nil
+}
+
+// entryFor finds or makes the entry of one member. The caller holds p.mu.
+func (p *pool) entryFor(spec memberSpec, old map[backendKey]*entry) *entry {
+	key := p.backendKey(spec.address)
+	if e := old[key]; e != nil && e.target.Name == spec.name {
+		return e
+	}
+	e := p.newEntry(key, spec)
+	if p.started {
+		e.attach()
+	}
+	return e
+}
+
+func (p *pool) backendKey(a lb.Address) backendKey {
+	if p.anonymous {
+		return backendKey{id: a.ID()}
+	}
+	return backendKey{pool: p.Name(), id: a.ID()}
+}
+
+// releaseEntries gives back the entries that are not in keep.
+func releaseEntries(entries, keep map[*lb.Backend]*entry) {
+	for b, e := range entries {
+		if keep[b] != e {
+			e.release()
+		}
+	}
+}
+
+// release gives back everything. Requests that still hold a snapshot may go on; nothing refreshes it any
+// more. It may be called more than once.
+func (p *pool) release() {
+	p.mu.Lock()
+	if p.released {
+		p.mu.Unlock()
+		return
+	}
+	p.released = true
+	entries := maps.Clone(*p.entries.Load())
+	lookups := p.lookups
+	p.mu.Unlock()
+
+	for _, l := range lookups {
+		l.release()
+	}
+	releaseEntries(entries, nil)
+	p.dynamic.release()
+}
+
+// errNoBackends is the mend for a pool without any.
+var errNoBackends = errors.New("no backends: name at least one with 'to' or 'backend'")
+
+// observe records what a try came to: counters, the latency average, passive checks.
+func (p *pool) observe(m *lb.Member, t *try) {
+	e := (*p.entries.Load())[m.Backend]
+	if e != nil {
+		e.stats.count(t)
+	}
+	switch now := lb.Monotonic(); {
+	case t.Cause == causeCanceled || t.Cause == causeBody:
+	case t.failed() || t.Status == http.StatusTooManyRequests:
+		m.Failed(t.penalty(), now)
+	default:
+		m.Latency().Observe(t.Latency, now)
+	}
+	if p.breaker != nil && t.Status != 0 {
+		p.breaker.RecordMetric(t.Status, t.Latency)
+	}
+	if e != nil && e.passive != nil && e.passive.isFailure(t) {
+		e.passive.strike(time.Now())
+	}
+}

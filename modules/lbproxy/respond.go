@@ -1,0 +1,160 @@
+package lbproxy
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/quic-go/quic-go/http3"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// respond gives the attempt's answer to the client, or to the handle_response route that matches it.
+func (ex *exchange) respond(a *attempt) error {
+	incremental := caddyhttp.IsIncremental(a.res.Header)
+	if ex.h.answerBuffers != 0 && !incremental {
+		a.res.Body = bufferAnswer(a.res.Body, ex.h.answerBuffers)
+	}
+	for i := range ex.h.HandleResponse {
+		rh := &ex.h.HandleResponse[i]
+		if rh.Match != nil && !rh.Match.Match(a.res.StatusCode, a.res.Header) {
+			continue
+		}
+		if code := rh.StatusCode.String(); code != "" {
+			status, err := strconv.Atoi(ex.repl.ReplaceAll(code, ""))
+			if err != nil {
+				_ = a.res.Body.Close()
+				return caddyhttp.Error(http.StatusInternalServerError, fmt.Errorf("replace_status: %w", err))
+			}
+			if status != 0 {
+				a.res.StatusCode = status
+			}
+			break
+		}
+		defer func() { _ = a.res.Body.Close() }()
+		return rh.Routes.Compile(ex.next).ServeHTTP(ex.w, ex.in)
+	}
+	return ex.deliver(a, incremental)
+}
+
+// deliver writes the answer to the client. incremental says that the backend asked for incremental forwarding.
+func (ex *exchange) deliver(a *attempt, incremental bool) error {
+	res := a.res
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return ex.switchProtocols(a)
+	}
+	header := a.res.Header
+	changed := ex.h.Headers != nil && ex.h.Headers.Response != nil
+	if changed {
+		header = ex.answerHeader(a)
+	}
+	if ex.h.ResponseBuffers != 0 && hasContent(a.req, res) && (incremental || caddyhttp.IsIncremental(header)) {
+		_ = res.Body.Close()
+		return ex.fail(ex.refuseIncremental(header))
+	}
+
+	w := ex.w
+	out := w.Header()
+	delete(out, "Server")
+	out["Via"] = append(out["Via"], viaOfAnswer(res))
+	if changed {
+		addAll(out, header)
+	} else {
+		addEndToEnd(out, header)
+	}
+	announced := len(res.Trailer)
+	if announced > 0 {
+		out.Add("Trailer", strings.Join(slices.Sorted(maps.Keys(res.Trailer)), ", "))
+	}
+	ex.allowEarlyAnswer()
+	w.WriteHeader(res.StatusCode)
+
+	err := copyBody(w, res.Body, ex.flushInterval(a, header, incremental))
+	_ = res.Body.Close() // before the trailers are read: only then they are there
+	if err != nil {
+		ex.abort(a, err)
+	}
+	writeTrailers(w, res.Trailer, announced)
+	a.streamed.Store(int64(max(time.Since(a.begun), 1)))
+	ex.logDelivered(a)
+	return nil
+}
+
+// answerHeader is the answer's header as the client gets it where header_down is configured: without what belongs to the backend's connection,
+// and with the configured changes. The answer keeps its own, since placeholders go on showing what the backend
+// sent.
+func (ex *exchange) answerHeader(a *attempt) http.Header {
+	ops := ex.h.Headers.Response
+	header := make(http.Header, len(a.res.Header)+4)
+	addEndToEnd(header, a.res.Header)
+	if ops.Require != nil && !ops.Require.Match(a.res.StatusCode, header) {
+		return header
+	}
+	header = header.Clone() // the values, too
+	ops.ApplyTo(header, ex.repl)
+	return header
+}
+
+// viaOfAnswer is this proxy's member of the answer's Via field. A version of another protocol than HTTP keeps its
+// name.
+func viaOfAnswer(res *http.Response) string {
+	via := viaValue(res.ProtoMajor, res.ProtoMinor)
+	if protocol, _, ok := strings.Cut(res.Proto, "/"); ok && !strings.EqualFold(protocol, "HTTP") {
+		return protocol + "/" + via
+	}
+	return via
+}
+
+// hasContent reports whether an answer can have a body.
+func hasContent(req *http.Request, res *http.Response) bool {
+	switch {
+	case req.Method == http.MethodHead, res.Body == nil, res.Body == http.NoBody, res.ContentLength == 0:
+		return false
+	case req.Method == http.MethodConnect && res.StatusCode/100 == 2:
+		return false
+	case res.StatusCode < 200, res.StatusCode == http.StatusNoContent,
+		res.StatusCode == http.StatusResetContent, res.StatusCode == http.StatusNotModified:
+		return false
+	}
+	return true
+}
+
+// allowEarlyAnswer lets the answer go out while the client still sends its body. Without that, net/http's server
+// takes the rest of an HTTP/1 body for itself, away from the backend that may be reading it.
+func (ex *exchange) allowEarlyAnswer() {
+	if ex.body != nil && ex.in.ProtoMajor == 1 && !ex.body.complete() {
+		_ = http.NewResponseController(ex.w).EnableFullDuplex()
+	}
+}
+
+// abort ends an answer that broke off after its header was sent. All that is left is to break the client's
+// message, too, so that it is not taken for whole (RFC 9112, section 8).
+func (ex *exchange) abort(a *attempt, err error) {
+	level := zapcore.WarnLevel
+	var writing *writeError
+	switch {
+	case errors.As(err, &writing):
+		if h3, ok := errors.AsType[*http3.Error](err); ok && h3.Remote && h3.ErrorCode == http3.ErrCodeRequestCanceled {
+			level = zapcore.DebugLevel
+		}
+		a.try.Cause, a.try.Err = causeCanceled, err
+	case clientLeft(ex.in.Context()):
+		a.try.Cause, a.try.Err = causeCanceled, err
+	case isTimeout(err):
+		a.try.Cause, a.try.Err = causeTimeout, err
+	default:
+		a.try.Cause, a.try.Err = causeBroken, err
+	}
+	if c := ex.h.logger.Check(level, "aborting with incomplete response"); c != nil {
+		c.Write(append(ex.about(a), zap.Error(err))...)
+	}
+	_ = http.NewResponseController(ex.w).Flush()
+	panic(http.ErrAbortHandler)
+}
