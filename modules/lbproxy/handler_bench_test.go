@@ -39,21 +39,23 @@ func (w *quietWriter) Header() http.Header         { return w.header }
 func (w *quietWriter) Write(p []byte) (int, error) { return len(p), nil }
 func (w *quietWriter) WriteHeader(int)             {}
 
+// canned is the configuration of a handler that reaches no network.
+const canned = `"upstreams":[{"dial":"127.0.0.1:1"},{"dial":"127.0.0.1:2"}],"transport":{"protocol":"lb_proxy_canned"}`
+
 // served runs a provisioned handler of the given kind over and over.
-func served(t testing.TB, module string) func() {
+func served(t testing.TB, module, config string) func() {
 	t.Helper()
-	var config caddy.Config
-	if err := json.Unmarshal([]byte(`{"admin":{"disabled":true},"apps":{}}`), &config); err != nil {
+	var empty caddy.Config
+	if err := json.Unmarshal([]byte(`{"admin":{"disabled":true},"apps":{}}`), &empty); err != nil {
 		t.Fatal(err)
 	}
-	ctx, err := caddy.ProvisionContext(&config)
+	ctx, err := caddy.ProvisionContext(&empty)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := caddy.NewContext(ctx)
 	t.Cleanup(cancel)
-	mod, err := ctx.LoadModuleByID(module, json.RawMessage(`{
-		"upstreams":[{"dial":"127.0.0.1:1"},{"dial":"127.0.0.1:2"}],"transport":{"protocol":"lb_proxy_canned"}}`))
+	mod, err := ctx.LoadModuleByID(module, json.RawMessage("{"+config+"}"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,19 +82,24 @@ func served(t testing.TB, module string) func() {
 const maxHandlerAllocs = 50
 
 func TestHandlerAllocations(t *testing.T) {
-	if n := testing.AllocsPerRun(200, served(t, "http.handlers.lb_proxy")); n > maxHandlerAllocs {
+	if n := testing.AllocsPerRun(200, served(t, "http.handlers.lb_proxy", canned)); n > maxHandlerAllocs {
 		t.Errorf("%v allocations a request, more than %d", n, maxHandlerAllocs)
 	}
 }
 
+// BenchmarkHandler compares with reverse_proxy: the handlers alone, and over connections to a backend.
 func BenchmarkHandler(b *testing.B) {
-	for _, module := range []string{"http.handlers.lb_proxy", "http.handlers.reverse_proxy"} {
-		b.Run(strings.TrimPrefix(module, "http.handlers."), func(b *testing.B) {
-			serve := served(b, module)
-			b.ReportAllocs()
-			for b.Loop() {
-				serve()
-			}
-		})
+	server := httptest.NewServer(text("ok"))
+	defer server.Close()
+	for name, config := range map[string]string{"alone": canned, "connected": upstreams(server.URL)} {
+		for _, module := range []string{"lb_proxy", "reverse_proxy"} {
+			b.Run(name+"/"+module, func(b *testing.B) {
+				serve := served(b, "http.handlers."+module, config)
+				b.ReportAllocs()
+				for b.Loop() {
+					serve()
+				}
+			})
+		}
 	}
 }

@@ -136,7 +136,8 @@ func TestPeer(t *testing.T) {
 
 func TestHeaderUpRewriteMethod(t *testing.T) {
 	b := startBackend(t, echoHeader)
-	p := startProxy(t, upstreams(b.URL)+`,
+	// The operations start anew for each backend.
+	p := startProxy(t, upstreams(deadAddress(t), b.URL)+`,"load_balancing":{"selection_policy":{"policy":"first"}},
 		"headers":{"request":{"set":{"X-To":["{http.reverse_proxy.upstream.hostport}"],"Host":["other.example"]},"add":{"X-Added":["2"]},"delete":["X-Gone"]}},
 		"rewrite":{"method":"GET","uri":"/new?q={http.request.uri.path}"}`,
 		serverOptions{after: `{"handler":"static_response","body":"not reached"}`})
@@ -156,18 +157,18 @@ func TestAbsoluteFormDoesNotChooseTheBackend(t *testing.T) {
 	b := startBackend(t, echoHeader)
 	other := startBackend(t, text("wrong backend"))
 	p := startProxy(t, upstreams(b.URL))
-	_, r := p.raw("GET " + other.URL + "/x?y=1 HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n")
-	res, err := http.ReadResponse(r, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	var h http.Header
-	if err := json.NewDecoder(res.Body).Decode(&h); err != nil {
-		t.Fatal(err)
-	}
-	if got := h.Get("Request-Line"); got != "GET /x?y=1" {
-		t.Errorf("the backend saw %q", got)
+	for _, target := range []string{other.URL, strings.Replace(other.URL, "http:", "https:", 1), "http://user:secret@x"} {
+		_, r := p.raw("GET " + target + "/x?y=1 HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n")
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var h http.Header
+		err = json.NewDecoder(res.Body).Decode(&h)
+		res.Body.Close()
+		if got := h.Get("Request-Line"); err != nil || got != "GET /x?y=1" {
+			t.Errorf("%s: the backend saw %q, %v", target, got, err)
+		}
 	}
 	if other.count() != 0 {
 		t.Error("the request went where its target said")

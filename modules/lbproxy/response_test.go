@@ -121,14 +121,16 @@ func TestResponseTrailers(t *testing.T) {
 			w.Header().Set("X-Sum", "4")
 			return
 		}
-		_, _ = io.WriteString(w, "body")
+		if r.URL.Path == "/unannounced" {
+			_, _ = io.WriteString(w, "body")
+		}
 		_ = http.NewResponseController(w).Flush()
 		w.Header().Set(http.TrailerPrefix+"X-Sum", "4")
 	})
 	p := startProxy(t, upstreams(b.URL))
-	for _, path := range []string{"/announced", "/unannounced"} {
+	for path, body := range map[string]string{"/announced": "body", "/unannounced": "body", "/empty": ""} {
 		r := p.get(path)
-		if got := r.trailer.Get("X-Sum"); got != "4" || r.body != "body" {
+		if got := r.trailer.Get("X-Sum"); got != "4" || r.body != body {
 			t.Errorf("%s: trailer %v, body %q", path, r.trailer, r.body)
 		}
 	}

@@ -98,7 +98,7 @@ func (c *PoolConfig) memberSpecs() ([]memberSpec, error) {
 		}
 		if c.UpdateFrequency > 0 && needsLookup(address) {
 			spec.name = address.Host
-			if spec.serverName == "" && scheme == "https" {
+			if spec.serverName == "" && scheme == "https" && transportServerName(c.TransportRaw) == "" {
 				spec.serverName = address.Host
 			}
 		}

@@ -198,3 +198,16 @@ func transportScheme(raw json.RawMessage) string {
 		return "http"
 	}
 }
+
+// transportServerName is the TLS server name that the transport is configured with, for all backends.
+func transportServerName(raw json.RawMessage) string {
+	var config struct {
+		TLS struct {
+			ServerName string `json:"server_name"`
+		} `json:"tls"`
+	}
+	if len(raw) == 0 || json.Unmarshal(raw, &config) != nil {
+		return ""
+	}
+	return config.TLS.ServerName
+}

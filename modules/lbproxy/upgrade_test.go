@@ -230,6 +230,11 @@ func TestWebSocketOverHTTP2(t *testing.T) {
 			if err != nil || len(fields) == 0 || fields[0].Value != "200" {
 				t.Fatalf("answer %v, %v", fields, err)
 			}
+			for _, f := range fields {
+				if f.Name == "sec-websocket-accept" || f.Name == "upgrade" || f.Name == "connection" {
+					t.Errorf("the handshake of HTTP/1.1 shows: %v", f)
+				}
+			}
 		case *http2.RSTStreamFrame:
 			t.Fatalf("stream reset: %v", f.ErrCode)
 		}

@@ -1,0 +1,72 @@
+package lbproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/textproto"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+func TestClassify(t *testing.T) {
+	for _, tc := range []struct {
+		err              error
+		asked, connected bool
+		cause            cause
+		status           int
+	}{
+		{reverseproxy.NewDialError(errors.New("refused")), false, false, causeConnect, 502},
+		{&net.OpError{Op: "proxyconnect", Err: reverseproxy.NewDialError(errors.New("refused"))}, true, false, causeConnect, 502},
+		{errors.New("tls: handshake failure"), true, false, causeConnect, 502},
+		{errors.New("net/http: invalid header field name"), false, false, causeProtocol, 502},
+		{os.ErrDeadlineExceeded, true, true, causeTimeout, 504},
+		{fmt.Errorf("wrapped: %w", context.DeadlineExceeded), true, true, causeTimeout, 504},
+		{io.EOF, true, true, causeBroken, 502},
+		{syscall.ECONNRESET, true, true, causeBroken, 502},
+		{textproto.ProtocolError("bad"), true, true, causeProtocol, 502},
+	} {
+		a := &attempt{ex: &exchange{in: new(http.Request)}}
+		a.asked.Store(tc.asked)
+		a.connected.Store(tc.connected)
+		if f := a.classify(tc.err); f.cause != tc.cause || f.status != tc.status {
+			t.Errorf("%v: %v, %d; want %v, %d", tc.err, f.cause, f.status, tc.cause, tc.status)
+		}
+	}
+}
+
+func TestBodyFailure(t *testing.T) {
+	for _, tc := range []struct {
+		err    error
+		cause  cause
+		status int
+	}{
+		{&http.MaxBytesError{Limit: 1}, causeBody, 413},
+		{fmt.Errorf("read: %w", os.ErrDeadlineExceeded), causeBody, 408},
+		{io.ErrUnexpectedEOF, causeCanceled, 499},
+		{errors.New("malformed chunked encoding"), causeBody, 400},
+	} {
+		if f := bodyFailure(tc.err); f.cause != tc.cause || f.status != tc.status || !f.final {
+			t.Errorf("%v: %v, %d", tc.err, f.cause, f.status)
+		}
+	}
+}
+
+func TestRetryAfterOf(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for v, want := range map[string]time.Duration{
+		"": 0, "120": 2 * time.Minute, "soon": 0, "-5": 0,
+		"Thu, 01 Jan 2026 00:00:30 GMT": 30 * time.Second, "Wed, 31 Dec 2025 00:00:00 GMT": 0,
+	} {
+		if got := retryAfterOf(http.Header{"Retry-After": {v}}, now); got != want {
+			t.Errorf("%q: %v, want %v", v, got, want)
+		}
+	}
+}
