@@ -22,9 +22,9 @@ import (
 
 // Where Caddy's transports look for what a URL cannot say. The names are theirs.
 const (
-	dialInfoKey          caddy.CtxKey = "reverse_proxy.dial_info"
-	proxyProtocolInfoVar              = "reverse_proxy.proxy_protocol_info"
-	tlsHTTP1OnlyVar                   = "reverse_proxy.tls_h1_only"
+	dialInfoKey          = caddy.CtxKey("reverse_proxy.dial_info")
+	proxyProtocolInfoVar = "reverse_proxy.proxy_protocol_info"
+	tlsHTTP1OnlyVar      = "reverse_proxy.tls_h1_only"
 )
 
 // attempt is one try: the request given to one backend. It is the context of the request that it sends, so that

@@ -140,14 +140,14 @@ type bodyReader struct {
 
 // Read implements io.Reader.
 func (r *bodyReader) Read(p []byte) (int, error) {
-	if n, err, ok := r.fromKept(p); ok {
+	if n, ok, err := r.fromKept(p); ok {
 		return n, err
 	}
 	b := r.body
 	b.reading.Lock()
 	defer b.reading.Unlock()
 	// Another reader may have been at it.
-	if n, err, ok := r.fromKept(p); ok {
+	if n, ok, err := r.fromKept(p); ok {
 		return n, err
 	}
 	n, err := b.src.Read(p)
@@ -163,23 +163,23 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 }
 
 // fromKept reads what was read before. ok is false when the client has to be asked.
-func (r *bodyReader) fromKept(p []byte) (n int, err error, ok bool) {
+func (r *bodyReader) fromKept(p []byte) (n int, ok bool, err error) {
 	b := r.body
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if r != b.current {
-		return 0, errSuperseded, true
+		return 0, true, errSuperseded
 	}
 	if b.kept != nil && r.offset < b.kept.Len() {
 		n = copy(p, b.kept.Bytes()[r.offset:])
 		r.offset += n
-		return n, nil, true
+		return n, true, nil
 	}
 	if b.err != nil {
 		r.finish()
-		return 0, b.err, true
+		return 0, true, b.err
 	}
-	return 0, nil, false
+	return 0, false, nil
 }
 
 // finish hands over the trailers, which are there once the body was read to its end.

@@ -176,14 +176,14 @@ func (p *poolParser) unmarshalTransport(d *caddyfile.Dispenser) error {
 
 // finish completes the configuration when all options are read. d stands on what the pool began with.
 func (p *poolParser) finish(d *caddyfile.Dispenser, up *headers.Handler) error {
-	if err := p.finishPolicy(d); err != nil {
+	if err := p.finishPolicy(); err != nil {
 		return err
 	}
 	return p.finishTransport(d, up)
 }
 
 // finishPolicy gives the policy the options written beside it, and encodes it.
-func (p *poolParser) finishPolicy(d *caddyfile.Dispenser) error {
+func (p *poolParser) finishPolicy() error {
 	for _, option := range p.hashOptions {
 		option.Next()
 		hashing, ok := p.policy.(interface{ HashOptions() *selection.Hashing })

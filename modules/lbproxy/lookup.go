@@ -64,7 +64,7 @@ func (p *pool) lookUpNames() error {
 		if known := l.state.last.Load(); known != nil && known.age() < time.Duration(p.config.UpdateFrequency) {
 			continue
 		}
-		if _, err := l.resolve(p.ctx); err != nil {
+		if err := l.resolve(p.ctx); err != nil {
 			if l.state.last.Load() == nil {
 				return fmt.Errorf("backend %s resolves to nothing: %w: mend the name, or leave out update_frequency to resolve it when connecting", l.name, err)
 			}
@@ -108,8 +108,8 @@ func (p *pool) expand() []memberSpec {
 	return specs
 }
 
-// resolve asks DNS once and keeps a good answer. changed tells whether it differs from the one before.
-func (l *lookup) resolve(ctx context.Context) (changed bool, err error) {
+// resolve asks DNS once and keeps a good answer.
+func (l *lookup) resolve(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	addresses, err := l.resolver.LookupNetIP(ctx, "ip", l.name)
@@ -118,15 +118,15 @@ func (l *lookup) resolve(ctx context.Context) (changed bool, err error) {
 	}
 	if err != nil {
 		l.state.failures.Add(1)
-		return false, err
+		return err
 	}
 	for i, a := range addresses {
 		addresses[i] = a.Unmap()
 	}
 	slices.SortFunc(addresses, func(a, b netip.Addr) int { return a.Compare(b) })
 	addresses = slices.Compact(addresses)
-	old := l.state.last.Swap(&answer{addresses: addresses, at: time.Now()})
-	return old == nil || !slices.Equal(old.addresses, addresses), nil
+	l.state.last.Store(&answer{addresses: addresses, at: time.Now()})
+	return nil
 }
 
 // start resolves the name again every update_frequency, until release.
@@ -148,7 +148,7 @@ func (l *lookup) start(p *pool) {
 }
 
 func (l *lookup) update(ctx context.Context, p *pool) {
-	_, err := l.resolve(ctx)
+	err := l.resolve(ctx)
 	if ctx.Err() != nil {
 		return
 	}

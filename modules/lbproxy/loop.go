@@ -89,7 +89,7 @@ func (a *attempt) send() *failure {
 	ex := a.ex
 	ex.logSelected(a)
 	a.begun = time.Now()
-	res, err := a.way.RoundTrip(a.req)
+	res, err := a.way.RoundTrip(a.req) //nolint:bodyclose // respond, reject and switchProtocols close it
 	a.settle()
 	a.try.Latency = time.Since(a.begun)
 	if !ex.talked.Load() {

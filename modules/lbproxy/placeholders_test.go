@@ -22,7 +22,7 @@ func TestPlaceholdersForTheBackend(t *testing.T) {
 	address := b.Listener.Addr().String()
 	host, port, _ := strings.Cut(address, ":")
 	p := startProxy(t, fmt.Sprintf(`"upstreams":[{"dial":%q},{"dial":%q,"weight":3,"max_requests":7}],"load_balancing":{"selection_policy":{"policy":"first"}},
-		"headers":{"request":{"set":{"X-Shown":["%s"]}}}`, deadAddress(t), address,
+		"headers":{"request":{"set":{"X-Shown":[%q]}}}`, deadAddress(t), address,
 		shown("upstream.address", "upstream.hostport", "upstream.host", "upstream.port", "upstream.requests", "upstream.max_requests",
 			"upstream.fails", "upstream.weight", "upstream.scheme", "tries", "status_code")))
 	want := fmt.Sprintf("upstream.address=tcp/%s upstream.hostport=%s upstream.host=%s upstream.port=%s upstream.requests=1 upstream.max_requests=7 upstream.fails=0 upstream.weight=3 upstream.scheme=http tries=2 status_code={http.reverse_proxy.status_code}",
@@ -45,7 +45,7 @@ func TestPlaceholdersInTheLog(t *testing.T) {
 	}
 	var fields []string
 	for _, n := range names {
-		fields = append(fields, fmt.Sprintf(`{"handler":"log_append","key":"%s","value":"{http.reverse_proxy.%[1]s}"}`, n))
+		fields = append(fields, fmt.Sprintf(`{"handler":"log_append","key":%q,"value":"{http.reverse_proxy.%[1]s}"}`, n))
 	}
 	dead := deadAddress(t)
 	p := startProxy(t, upstreams(dead, b.URL)+`,"load_balancing":{"selection_policy":{"policy":"first"}},"headers":{"response":{"delete":["X-Answer"]}}`,
@@ -76,7 +76,7 @@ func TestPlaceholdersOfTwoHandlers(t *testing.T) {
 	b := startBackend(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Header.Get("X-Shown")) })
 	through := `"handle_response":[{"match":{"status_code":[2]},"routes":[]}]`
 	for _, first := range []string{"reverse_proxy", "lb_proxy"} {
-		p := startProxy(t, upstreams(b.URL)+fmt.Sprintf(`,"headers":{"request":{"set":{"X-Shown":["%s"]}},"response":{"set":{"X-After":["user={http.reverse_proxy.header.X-User}"]}}}`,
+		p := startProxy(t, upstreams(b.URL)+fmt.Sprintf(`,"headers":{"request":{"set":{"X-Shown":[%q]}},"response":{"set":{"X-After":["user={http.reverse_proxy.header.X-User}"]}}}`,
 			shown("header.X-User", "upstream.hostport")), serverOptions{before: fmt.Sprintf(`{"handler":%q,%s,%s}`, first, upstreams(auth.URL), through)})
 		r := p.get("/")
 		if want := "header.X-User=alice upstream.hostport=" + b.Listener.Addr().String(); r.body != want {

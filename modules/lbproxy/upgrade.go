@@ -108,7 +108,7 @@ func (ex *exchange) runStream(a *attempt, st *stream, buffered []byte) {
 		size = copyBufferSize
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { oneWay(st, st.backend, st.client, size) })
+	wg.Go(func() { _ = oneWay(st, st.backend, st.client, size) })
 	err := oneWay(st, st.client, st.backend, size)
 	wg.Wait()
 	ex.logStream(a, begun, err)

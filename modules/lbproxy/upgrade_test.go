@@ -110,7 +110,9 @@ func TestStreamCloseDelay(t *testing.T) {
 	p.load(upstreams(b.URL) + `,"verbose_logs":true`)
 	echoOnce(t, c, "after the reload")
 	_ = c.Close(websocket.StatusNormalClosure, "")
-	<-ended
+	if err := <-ended; websocket.CloseStatus(err) != websocket.StatusNormalClosure {
+		t.Errorf("the backend saw %v, want close code 1000", err)
+	}
 }
 
 func TestStreamTimeout(t *testing.T) {
@@ -123,7 +125,9 @@ func TestStreamTimeout(t *testing.T) {
 	if _, _, err := c.Read(ctx); err == nil || ctx.Err() != nil {
 		t.Errorf("the stream did not end: %v", err)
 	}
-	<-ended
+	if err := <-ended; err == nil {
+		t.Error("the backend saw no end")
+	}
 }
 
 const upgradeRequest = "GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: %s\r\nSec-Websocket-Key: k\r\n\r\n"
@@ -243,7 +247,9 @@ func TestWebSocketOverHTTP2(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	conn.Close()
-	<-ended
+	if err := <-ended; err == nil {
+		t.Error("the backend saw no end")
+	}
 }
 
 func allowsExtendedConnect(t *testing.T, framer *http2.Framer) bool {
@@ -279,7 +285,10 @@ func TestStreamsThatComeLate(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { _, err := backend.Read(make([]byte, 1)); done <- err }()
 	select {
-	case <-done:
+	case err := <-done:
+		if err == nil {
+			t.Error("the backend's side is open")
+		}
 	case <-time.After(patience):
 		t.Error("a stream that began after the end stays open")
 	}

@@ -107,7 +107,7 @@ func TestJSONLoads(t *testing.T) {
 			t.Fatalf("%s: %v", text, err)
 		}
 		ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
-		defer cancel()
+		t.Cleanup(cancel)
 		host := struct {
 			Raw json.RawMessage `caddy:"namespace=http.lb_proxy.selection inline_key=policy"`
 		}{raw}

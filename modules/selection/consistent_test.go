@@ -10,8 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddylb/caddy-lb/lb"
 	"pgregory.net/rapid"
+
+	"github.com/caddylb/caddy-lb/lb"
 )
 
 func ketamaBed(t *testing.T, c *Consistent, servers ...string) *bed {

@@ -5,8 +5,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/caddylb/caddy-lb/lb"
 	"pgregory.net/rapid"
+
+	"github.com/caddylb/caddy-lb/lb"
 )
 
 // scene is a pool in a random state: weights, priorities, health, drains, full backends and tried ones.

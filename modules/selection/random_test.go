@@ -3,8 +3,9 @@ package selection
 import (
 	"testing"
 
-	"github.com/caddylb/caddy-lb/lb"
 	"pgregory.net/rapid"
+
+	"github.com/caddylb/caddy-lb/lb"
 )
 
 const draws = 40000

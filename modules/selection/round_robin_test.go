@@ -6,8 +6,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/caddylb/caddy-lb/lb"
 	"pgregory.net/rapid"
+
+	"github.com/caddylb/caddy-lb/lb"
 )
 
 func TestRoundRobinFollowsAddressesWhereWeightsAreEqual(t *testing.T) {
