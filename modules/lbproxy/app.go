@@ -87,17 +87,23 @@ func (a *App) named(name string) (*pool, error) {
 	return nil, fmt.Errorf("there is no pool %q: define it with 'lb_pool %s { … }' in the global options", name, name)
 }
 
-// anonymousPool builds the pool of one handler and gives it a name that no other has: its first address, and
-// how many more there are.
+// anonymousPool builds the pool of one handler.
 func (a *App) anonymousPool(ctx caddy.Context, config *PoolConfig) (*pool, error) {
-	name := "dynamic"
-	if n := len(config.Upstreams); n > 0 {
-		name = config.Upstreams[0].Dial
-		if n > 1 {
-			name = fmt.Sprintf("%s+%d", name, n-1)
-		}
+	return a.addAnonymous(poolName(config.Upstreams), func(name string) (*pool, error) {
+		return newPool(ctx, a, name, true, config)
+	})
+}
+
+// poolName is what a pool that was given no name is called: its first address, and how many more there are.
+func poolName(upstreams []*Upstream) string {
+	switch n := len(upstreams); n {
+	case 0:
+		return "dynamic"
+	case 1:
+		return upstreams[0].Dial
+	default:
+		return fmt.Sprintf("%s+%d", upstreams[0].Dial, n-1)
 	}
-	return a.addAnonymous(name, func(name string) (*pool, error) { return newPool(ctx, a, name, true, config) })
 }
 
 // addAnonymous has a pool made under the given name, or under one like it that is free.

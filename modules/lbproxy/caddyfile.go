@@ -37,8 +37,7 @@ func parseHandler(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, err
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the directive
-	directive := caddyfile.NewDispenser([]caddyfile.Token{d.Token()})
-	directive.Next()
+	directive := here(d)
 
 	pool := newPoolParser(&h.PoolConfig)
 	for _, address := range d.RemainingArgs() {
@@ -74,6 +73,13 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return directive.WrapErr(errNoBackends)
 	}
 	return pool.finish(directive, h.Headers)
+}
+
+// here is a dispenser that stays on d's token, for errors about all that follows it.
+func here(d *caddyfile.Dispenser) *caddyfile.Dispenser {
+	at := caddyfile.NewDispenser([]caddyfile.Token{d.Token()})
+	at.Next()
+	return at
 }
 
 // unmarshalPoolName parses `pool <name>`.
@@ -135,8 +141,7 @@ func parsePool(d *caddyfile.Dispenser, existing any) (any, error) {
 		}
 	}
 	d.Next() // consume the option
-	option := caddyfile.NewDispenser([]caddyfile.Token{d.Token()})
-	option.Next()
+	option := here(d)
 
 	var name string
 	if !d.AllArgs(&name) || name == "" {

@@ -144,7 +144,7 @@ var defaultPorts = map[string]string{"http": "80", "h2c": "80", "https": "443"}
 
 func parseURLAddress(s string) (writtenAddress, error) {
 	if hasPlaceholder(s) {
-		return writtenAddress{}, errors.New("due to parsing difficulties, placeholders are not allowed when an upstream address contains a scheme")
+		return writtenAddress{}, errors.New("a placeholder cannot stand in an address with a scheme: leave the scheme out, and set up TLS or h2c in the transport")
 	}
 	// A range of ports is no valid URL, so it is taken off first.
 	scheme, rest, _ := strings.Cut(s, "://")
@@ -159,11 +159,11 @@ func parseURLAddress(s string) (writtenAddress, error) {
 	switch {
 	case u.Scheme == "ws" || u.Scheme == "wss":
 		instead := strings.Replace(u.Scheme, "ws", "http", 1)
-		return writtenAddress{}, fmt.Errorf("the scheme %s:// is only supported in browsers; use %s:// instead", u.Scheme, instead)
+		return writtenAddress{}, fmt.Errorf("%s:// is a scheme for browsers: WebSockets to a backend begin as HTTP, write %s://", u.Scheme, instead)
 	case defaultPorts[u.Scheme] == "":
-		return writtenAddress{}, fmt.Errorf("unsupported URL scheme %s://", u.Scheme)
+		return writtenAddress{}, fmt.Errorf("the scheme %s:// is none of http, https, h2c", u.Scheme)
 	case u.Path != "" || u.RawQuery != "" || u.Fragment != "":
-		return writtenAddress{}, errors.New("for now, URLs for proxy upstreams only support scheme, host, and port components")
+		return writtenAddress{}, errors.New("the URL of a backend ends with its port: rewrite the path of requests with the rewrite option")
 	}
 	a := writtenAddress{scheme: u.Scheme, host: u.Hostname(), port: u.Port()}
 	if ports != "" {
@@ -171,9 +171,9 @@ func parseURLAddress(s string) (writtenAddress, error) {
 	}
 	switch {
 	case a.port == "443" && a.scheme != "https":
-		return writtenAddress{}, fmt.Errorf("upstream address has conflicting scheme (%s://) and port (:443, the HTTPS port)", a.scheme)
+		return writtenAddress{}, fmt.Errorf("port 443 is spoken to over HTTPS, not %s://: write https://, or another port", a.scheme)
 	case a.port == "80" && a.scheme == "https":
-		return writtenAddress{}, errors.New("upstream address has conflicting scheme (https://) and port (:80, the HTTP port)")
+		return writtenAddress{}, errors.New("port 80 is spoken to over HTTP, not https://: write http://, or another port")
 	case a.port == "":
 		a.port = defaultPorts[a.scheme]
 	}

@@ -53,7 +53,7 @@ func setActive(d *caddyfile.Dispenser, a *healthcheck.Active, option, value stri
 		a.URI = value
 	case "health_path":
 		a.Path = value
-		caddy.Log().Named("config.adapter.caddyfile").Warn("the 'health_path' subdirective is deprecated, please use 'health_uri' instead!",
+		caddy.Log().Named("config.adapter.caddyfile").Warn("health_path is the old name of health_uri",
 			zap.String("file", d.File()), zap.Int("line", d.Line()))
 	case "health_upstream":
 		_, port, err := net.SplitHostPort(value)
@@ -66,7 +66,7 @@ func setActive(d *caddyfile.Dispenser, a *healthcheck.Active, option, value stri
 		a.Upstream = value
 	case "health_port":
 		if a.Upstream != "" {
-			return d.Errf("the 'health_port' subdirective is ignored if 'health_upstream' is used!")
+			return d.Errf("health_upstream has a port already: leave health_port out")
 		}
 		a.Port, err = parseNumber(d, "bad port number '%s': %v", value)
 	case "health_method":
@@ -78,7 +78,7 @@ func setActive(d *caddyfile.Dispenser, a *healthcheck.Active, option, value stri
 	case "health_timeout":
 		a.Timeout, err = parseDuration(d, "bad timeout value %s: %v", value)
 	case "health_status":
-		a.ExpectStatus, err = parseStatus(d, value)
+		a.ExpectStatus, err = parseStatusClass(d, value)
 	case "health_body":
 		a.ExpectBody = value
 	case "health_passes":
@@ -130,7 +130,7 @@ func (p *poolParser) passiveOption(d *caddyfile.Dispenser) (known bool, err erro
 	case "unhealthy_status":
 		for _, arg := range args {
 			var status int
-			if status, err = parseStatus(d, arg); err != nil {
+			if status, err = parseStatusClass(d, arg); err != nil {
 				return true, err
 			}
 			hc.Passive.UnhealthyStatus = append(hc.Passive.UnhealthyStatus, status)
@@ -155,8 +155,8 @@ func parseDuration(d *caddyfile.Dispenser, format, value string) (caddy.Duration
 	return caddy.Duration(duration), nil
 }
 
-// parseStatus reads a status code, or a class such as 5xx as its first digit.
-func parseStatus(d *caddyfile.Dispenser, value string) (int, error) {
+// parseStatusClass reads a status code, or a class such as 5xx as its first digit.
+func parseStatusClass(d *caddyfile.Dispenser, value string) (int, error) {
 	digits := value
 	if len(value) == 3 && strings.HasSuffix(value, "xx") {
 		digits = value[:1]

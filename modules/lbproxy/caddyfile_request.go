@@ -1,6 +1,8 @@
 package lbproxy
 
 import (
+	"context"
+	"encoding/json"
 	"strconv"
 	"strings"
 
@@ -113,12 +115,29 @@ func (h *Handler) unmarshalTryTime(d *caddyfile.Dispenser) error {
 }
 
 func (h *Handler) unmarshalRetryMatch(d *caddyfile.Dispenser) error {
+	option := here(d)
 	set, err := caddyhttp.ParseCaddyfileNestedMatcherSet(d)
 	if err != nil {
 		return d.Errf("failed to parse lb_retry_match: %v", err)
 	}
+	if raw, ok := set["expression"]; ok {
+		if err := compileExpression(raw); err != nil {
+			return option.Errf("lb_retry_match: %v", err)
+		}
+	}
 	h.balancing().RetryMatchRaw = append(h.balancing().RetryMatchRaw, set)
 	return nil
+}
+
+// compileExpression tells whether a CEL expression is one, by compiling it in a context that is thrown away.
+func compileExpression(raw json.RawMessage) error {
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	defer cancel()
+	expression := new(caddyhttp.MatchExpression)
+	if err := json.Unmarshal(raw, expression); err != nil {
+		return err
+	}
+	return expression.Provision(ctx)
 }
 
 // unmarshalStreamTime reads a duration, which may be a bare number of nanoseconds such as -1.
@@ -207,6 +226,9 @@ func (h *Handler) unmarshalTrustedProxies(d *caddyfile.Dispenser) error {
 		if d.Val() == "private_ranges" {
 			h.TrustedProxies = append(h.TrustedProxies, caddyhttp.PrivateRangesCIDR()...)
 			continue
+		}
+		if _, err := parseIPRange(d.Val()); err != nil {
+			return d.WrapErr(err)
 		}
 		h.TrustedProxies = append(h.TrustedProxies, d.Val())
 	}

@@ -89,6 +89,6 @@ func warnUnnecessaryHost(transport http.RoundTripper, up *headers.Handler) {
 	}
 	switch up.Request.Set.Get("Host") {
 	case "{upstream_hostport}", "{http.reverse_proxy.upstream.hostport}":
-		caddy.Log().Named("caddyfile").Warn("Unnecessary header_up Host: the reverse proxy's default behavior is to pass the configured upstream address to the upstream when proxying to HTTPS")
+		caddy.Log().Named("caddyfile").Warn("header_up Host is not needed: a backend over HTTPS gets its own address as Host")
 	}
 }

@@ -72,7 +72,7 @@ func TestCommandRefusesBadFlags(t *testing.T) {
 		"twice":         {quickConfig{from: ":80", to: []string{"a", "a:80"}}, "twice"},
 		"bad header":    {quickConfig{from: ":80", to: []string{"a"}, headerUp: []string{"nothing"}}, "header-up"},
 		"bad answer":    {quickConfig{from: ":80", to: []string{"a"}, headerDown: []string{":x"}}, "header-down"},
-		"scheme clash":  {quickConfig{from: ":80", to: []string{"http://a:443"}}, "conflicting"},
+		"scheme clash":  {quickConfig{from: ":80", to: []string{"http://a:443"}}, "443"},
 		"bad from port": {quickConfig{from: ":x", to: []string{"a"}}, "--from"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -41,8 +41,8 @@ type PoolConfig struct {
 	// UpdateFrequency, asked in turn. Default: those of the system.
 	Resolvers []string `json:"resolvers,omitempty"`
 
-	// DefinedAt is where the pool stands in its Caddyfile (file:line), for errors that show only when the
-	// configuration is loaded.
+	// DefinedAt is where update_frequency stands in the Caddyfile (file:line), for errors in looking names up,
+	// which show only when the configuration is loaded.
 	DefinedAt string `json:"defined_at,omitempty"`
 }
 

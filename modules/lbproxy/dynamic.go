@@ -29,7 +29,6 @@ type dynamicPools struct {
 	source    dynamicSource
 	blueprint *blueprint
 	app       *App
-	name      string // what the pools' names begin with
 
 	pools sync.Map // answer -> *dynamicPool
 
@@ -44,12 +43,12 @@ type dynamicPool struct {
 }
 
 // newDynamicPools loads the source that b's configuration names.
-func newDynamicPools(ctx caddy.Context, app *App, name string, b *blueprint) (*dynamicPools, error) {
+func newDynamicPools(ctx caddy.Context, app *App, b *blueprint) (*dynamicPools, error) {
 	source, err := newSource(ctx, b.config.DynamicUpstreamsRaw)
 	if err != nil {
 		return nil, err
 	}
-	return &dynamicPools{source: source, blueprint: b, app: app, name: name + " dynamic"}, nil
+	return &dynamicPools{source: source, blueprint: b, app: app}, nil
 }
 
 // poolFor asks the source and returns the pool of its answer.
@@ -96,7 +95,7 @@ func (d *dynamicPools) add(key string, upstreams []*Upstream) (*pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := d.app.addAnonymous(d.name, func(name string) (*pool, error) {
+	p, err := d.app.addAnonymous(poolName(upstreams), func(name string) (*pool, error) {
 		return d.blueprint.newPool(name, true, specs)
 	})
 	if err != nil {

@@ -158,7 +158,7 @@ func (l *lookup) update(ctx context.Context, p *pool) {
 	}
 	// The answer may have been taken by another pool that shares the name, so this pool compares with what it
 	// has itself.
-	if !p.isCurrent(l) {
+	if !p.isCurrent() {
 		if err := p.rebuild(); err != nil {
 			p.log.Error("keeping the backends as they were", zap.String("name", l.name), zap.Error(err))
 			return
@@ -168,16 +168,17 @@ func (l *lookup) update(ctx context.Context, p *pool) {
 	}
 }
 
-// isCurrent reports whether the pool's members of this name are those of the last answer.
-func (p *pool) isCurrent(l *lookup) bool {
-	have := make(map[netip.Addr]bool)
-	for _, m := range p.Snapshot().Members {
-		if ip, ok := m.Address().IP(); ok && m.Name == l.name {
-			have[ip] = true
-		}
+// isCurrent reports whether the pool's members are those that its names stand for now.
+func (p *pool) isCurrent() bool {
+	members, specs := p.Snapshot().Members, p.expand()
+	have := make(map[string]string, len(members))
+	for _, m := range members {
+		have[m.Address().ID()] = m.Name
 	}
-	want := l.state.last.Load().addresses
-	return len(have) == len(want) && !slices.ContainsFunc(want, func(a netip.Addr) bool { return !have[a] })
+	return len(members) == len(specs) && !slices.ContainsFunc(specs, func(s memberSpec) bool {
+		name, ok := have[s.address.ID()]
+		return !ok || name != s.name
+	})
 }
 
 // release ends the lookups and forgets the name when nobody else needs it.

@@ -55,7 +55,7 @@ func newPool(ctx caddy.Context, app *App, name string, anonymous bool, config *P
 		}
 		p, err := b.newPool(name, anonymous, specs)
 		if err == nil && config.DynamicUpstreamsRaw != nil {
-			p.dynamic, err = newDynamicPools(ctx, app, name, b)
+			p.dynamic, err = newDynamicPools(ctx, app, b)
 		}
 		if err != nil && p != nil {
 			p.release()

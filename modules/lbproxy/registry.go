@@ -67,5 +67,8 @@ func runningPools() []*pool {
 	if len(running.apps) == 0 {
 		return nil
 	}
-	return running.apps[len(running.apps)-1].listPools()
+	// A handler with nothing but a dynamic source has an empty pool beside those of its answers.
+	return slices.DeleteFunc(running.apps[len(running.apps)-1].listPools(), func(p *pool) bool {
+		return p.dynamic != nil && len(p.specs) == 0
+	})
 }
