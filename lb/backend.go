@@ -20,7 +20,7 @@ type Backend struct {
 	failures atomic.Uint64
 	latency  Latency
 
-	drained  atomic.Bool
+	drained  atomic.Pointer[drain]
 	override atomic.Pointer[WeightOverride]
 }
 
@@ -57,12 +57,33 @@ func (b *Backend) Failures() uint64 { return b.failures.Load() }
 // Latency is the running average of the time to first byte.
 func (b *Backend) Latency() *Latency { return &b.latency }
 
+// drain is an operator's order to take a backend out of selection, or back in.
+type drain struct {
+	on    bool
+	since time.Time
+}
+
 // Drained reports whether an operator took the backend out of selection.
-func (b *Backend) Drained() bool { return b.drained.Load() }
+func (b *Backend) Drained() bool {
+	d := b.drained.Load()
+	return d != nil && d.on
+}
+
+// DrainedSince is when the backend was last drained or put back; the zero time if it never was.
+func (b *Backend) DrainedSince() time.Time {
+	if d := b.drained.Load(); d != nil {
+		return d.since
+	}
+	return time.Time{}
+}
 
 // SetDrained takes the backend out of selection, or back in. Requests under way are not touched. The caller
 // refreshes the pools that hold the backend.
-func (b *Backend) SetDrained(drained bool) { b.drained.Store(drained) }
+func (b *Backend) SetDrained(drained bool, now time.Time) {
+	if b.Drained() != drained {
+		b.drained.Store(&drain{on: drained, since: now})
+	}
+}
 
 // SetWeight overrides the configured weight, until another weight is configured, and returns the override that
 // held before, nil for none. The caller refreshes the pools that hold the backend.

@@ -137,12 +137,15 @@ func TestPoolRefreshFollowsHealthDrainAndWeight(t *testing.T) {
 	}
 	down.down.Store(true)
 	expect("one down", "2")
-	two.SetDrained(true)
+	two.SetDrained(true, time.Unix(7, 0))
 	expect("and two drained", "")
 	if m := p.Snapshot().Pick(new(lb.Pick)); m != nil {
 		t.Errorf("picked %v of a pool with nothing selectable", m.Address())
 	}
-	two.SetDrained(false)
+	two.SetDrained(false, time.Unix(9, 0))
+	if since := two.DrainedSince(); !since.Equal(time.Unix(9, 0)) {
+		t.Errorf("the drain last changed at %v, want the time it was taken back", since)
+	}
 	down.down.Store(false)
 	expect("all back", "1 2")
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -135,7 +136,7 @@ func patchBackend(w http.ResponseWriter, r *http.Request, p *pool, m *lb.Member,
 		}
 	}
 	if order.Drain != nil {
-		m.SetDrained(*order.Drain)
+		m.SetDrained(*order.Drain, time.Now())
 		if err := refreshAllOf(m.Backend); err != nil {
 			return err
 		}

@@ -122,6 +122,9 @@ func (e *entry) status(m *lb.Member) BackendStatus {
 			reasons = append(reasons, fmt.Sprintf("%d failed requests", out.Fails))
 		}
 	}
+	if drained := m.DrainedSince(); drained.After(out.Since) {
+		out.Since = drained
+	}
 	switch {
 	case len(reasons) > 0:
 		out.State, out.Reason = stateDown, strings.Join(reasons, "; ")

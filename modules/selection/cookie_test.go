@@ -151,7 +151,7 @@ func TestCookieIsTakenBackWhenTheOwnerServesAfterAll(t *testing.T) {
 // TestCookieClientsFinishOnADrainedBackend covers both ways to drain, and a backend that is down.
 func TestCookieClientsFinishOnADrainedBackend(t *testing.T) {
 	b := cookieBed(t, &Cookie{}, "10.0.0.1:81", "10.0.0.1:82 0", "10.0.0.1:83")
-	b.find("10.0.0.1:83").SetDrained(true)
+	b.find("10.0.0.1:83").SetDrained(true, time.Unix(0, 0))
 	b.set(true)
 	for _, drained := range []string{"10.0.0.1:82", "10.0.0.1:83"} {
 		if got := addressOf(b.choose(withCookie(t, "lb", stockCookie("", drained)))); got != drained {

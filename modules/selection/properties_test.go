@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -26,7 +27,7 @@ func drawScene(t *rapid.T, tb testing.TB, policy lb.Policy) scene {
 		m.Position = rapid.IntRange(0, n-1).Draw(t, "position")
 		m.Weight = rapid.SampledFrom([]int{0, 1, 1, 2, 7, 300}).Draw(t, "weight")
 		m.Priority = rapid.IntRange(0, 1).Draw(t, "priority")
-		m.SetDrained(rapid.IntRange(0, 9).Draw(t, "drained") == 0)
+		m.SetDrained(rapid.IntRange(0, 9).Draw(t, "drained") == 0, time.Time{})
 		h := new(health)
 		h.down.Store(rapid.IntRange(0, 3).Draw(t, "down") == 0)
 		m.Conditions = []lb.Condition{h}
