@@ -156,6 +156,9 @@ func (h *Handler) acquirePool(ctx caddy.Context) (*pool, error) {
 // releasePool gives the handler's own pool back; named pools belong to the app. It may be called more than
 // once, and after a Provision that failed.
 func (h *Handler) releasePool() {
+	if h.pool != nil && h.ways != h.pool.ways {
+		h.ways.release()
+	}
 	if h.pool != nil && h.pool.anonymous {
 		h.pool.release()
 	}

@@ -30,8 +30,9 @@ type blueprint struct {
 	events *caddyevents.App
 }
 
-// newBlueprint loads the modules of config. The transport is made ready for specs.
-func newBlueprint(ctx caddy.Context, config *PoolConfig, specs []memberSpec) (*blueprint, error) {
+// newBlueprint loads the modules of config, for the pool of the given name. The transport is made ready for specs.
+// On error it has given back whatever it took.
+func newBlueprint(ctx caddy.Context, name string, config *PoolConfig, specs []memberSpec) (*blueprint, error) {
 	b := &blueprint{config: config, ctx: ctx}
 	events, err := ctx.App("events")
 	if err != nil {
@@ -42,16 +43,25 @@ func newBlueprint(ctx caddy.Context, config *PoolConfig, specs []memberSpec) (*b
 		return nil, err
 	}
 	b.keyer, _ = b.policy.(selection.Keyer)
-	if b.ways, err = newTransports(ctx, config.TransportRaw, variantsOf(specs)); err != nil {
+	if b.ways, err = newTransports(ctx, name, config.TransportRaw, variantsOf(specs)); err != nil {
 		return nil, err
 	}
-	if b.checks, err = config.provisionChecks(ctx, b.ways); err != nil {
+	if err := b.provisionGuests(); err != nil {
+		b.ways.release()
 		return nil, err
 	}
-	if config.CircuitBreakerRaw != nil {
-		mod, err := ctx.LoadModule(config, "CircuitBreakerRaw")
+	return b, nil
+}
+
+// provisionGuests loads the checks, which connect as the transport does, and the circuit breaker.
+func (b *blueprint) provisionGuests() (err error) {
+	if b.checks, err = b.config.provisionChecks(b.ctx, b.ways); err != nil {
+		return err
+	}
+	if b.config.CircuitBreakerRaw != nil {
+		mod, err := b.ctx.LoadModule(b.config, "CircuitBreakerRaw")
 		if err != nil {
-			return nil, fmt.Errorf("loading circuit breaker: %w", err)
+			return fmt.Errorf("loading circuit breaker: %w", err)
 		}
 		b.breaker = mod.(reverseproxy.CircuitBreaker)
 	}
@@ -62,7 +72,7 @@ func newBlueprint(ctx caddy.Context, config *PoolConfig, specs []memberSpec) (*b
 		}
 		b.holds = b.holds || c.Initial == healthcheck.InitialCheck
 	}
-	return b, nil
+	return nil
 }
 
 // Key is what the request's pick hashes; empty when the policy hashes nothing.

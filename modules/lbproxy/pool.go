@@ -28,6 +28,7 @@ type pool struct {
 	anonymous bool
 	specs     []memberSpec
 	dynamic   *dynamicPools // nil without a dynamic source
+	owner     bool          // the blueprint ends with this pool
 	log       *zap.Logger
 
 	// held is closed once the checks with `initial check` had their first results; nil when there are none.
@@ -49,18 +50,23 @@ func newPool(ctx caddy.Context, app *App, name string, anonymous bool, config *P
 		if err != nil {
 			return nil, err
 		}
-		b, err := newBlueprint(ctx, config, specs)
+		b, err := newBlueprint(ctx, name, config, specs)
 		if err != nil {
 			return nil, err
 		}
 		p, err := b.newPool(name, anonymous, specs)
-		if err == nil && config.DynamicUpstreamsRaw != nil {
-			p.dynamic, err = newDynamicPools(ctx, app, b)
+		if err != nil {
+			b.ways.release()
+			return nil, err
 		}
-		if err != nil && p != nil {
-			p.release()
+		p.owner = true
+		if config.DynamicUpstreamsRaw != nil {
+			if p.dynamic, err = newDynamicPools(ctx, app, b); err != nil {
+				p.release()
+				return nil, err
+			}
 		}
-		return p, err
+		return p, nil
 	}()
 	switch {
 	case err != nil && config.DefinedAt != "":
@@ -248,6 +254,9 @@ func (p *pool) release() {
 	}
 	releaseEntries(entries, nil)
 	p.dynamic.release()
+	if p.owner {
+		p.ways.release()
+	}
 }
 
 // errNoBackends is the mend for a pool without any.

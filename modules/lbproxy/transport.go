@@ -48,8 +48,9 @@ type transport struct {
 // transports are the variants of one configured transport. They are made when the configuration loads; one
 // that is first needed later, for a backend discovered since, is made then.
 type transports struct {
-	ctx caddy.Context
-	raw json.RawMessage
+	ctx  caddy.Context
+	pool string // whose they are
+	raw  json.RawMessage
 
 	// requestBuffers and answerBuffers are the sizes that the transport asks for, 0 for none.
 	requestBuffers, answerBuffers int64
@@ -57,20 +58,22 @@ type transports struct {
 	// needsLength says that a body can only be sent when its length is known, and without trailers.
 	needsLength bool
 
-	mu   sync.Mutex // held while a variant is added
+	mu   sync.Mutex     // held while a variant is added
+	held []transportKey // of transports that outlive the configuration
 	list atomic.Pointer[[]*transport]
 }
 
-// newTransports makes the given variants of the transport configured by raw, which may be nil for the default.
-// What they hold is given back when ctx ends.
-func newTransports(ctx caddy.Context, raw json.RawMessage, variants []variant) (*transports, error) {
-	t := &transports{ctx: ctx, raw: raw}
+// newTransports makes the given variants of a pool's transport, which is configured by raw; nil is the default.
+// On error it has given back whatever it took.
+func newTransports(ctx caddy.Context, pool string, raw json.RawMessage, variants []variant) (*transports, error) {
+	t := &transports{ctx: ctx, pool: pool, raw: raw}
 	t.list.Store(&[]*transport{})
 	if len(variants) == 0 {
 		variants = []variant{{scheme: transportScheme(raw)}}
 	}
 	for _, v := range variants {
 		if _, err := t.add(v); err != nil {
+			t.release()
 			return nil, err
 		}
 	}
@@ -136,8 +139,13 @@ func (t *transports) build(v variant, have []*transport) (*transport, error) {
 	return t.load(v, raw)
 }
 
-// load provisions the transport module that raw configures.
-func (t *transports) load(v variant, raw json.RawMessage) (*transport, error) {
+// instance returns the provisioned transport module that raw configures.
+func (t *transports) instance(raw json.RawMessage) (http.RoundTripper, error) {
+	if transportProtocol(raw) == "http" {
+		if rt, err := t.shared(raw); rt != nil || err != nil {
+			return rt, err
+		}
+	}
 	guest := struct {
 		Raw json.RawMessage `caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
 	}{raw}
@@ -148,6 +156,18 @@ func (t *transports) load(v variant, raw json.RawMessage) (*transport, error) {
 	rt, ok := mod.(http.RoundTripper)
 	if !ok {
 		return nil, fmt.Errorf("%T is no transport: it does not implement http.RoundTripper", mod)
+	}
+	if ht, ok := rt.(*reverseproxy.HTTPTransport); ok {
+		ht.Transport.DialContext = withLiveness(ht.Transport.DialContext)
+	}
+	return rt, nil
+}
+
+// load makes one variant of what raw configures.
+func (t *transports) load(v variant, raw json.RawMessage) (*transport, error) {
+	rt, err := t.instance(raw)
+	if err != nil {
+		return nil, err
 	}
 	tr := &transport{variant: v, RoundTripper: rt}
 	if ppt, ok := rt.(reverseproxy.ProxyProtocolTransport); ok {

@@ -21,19 +21,8 @@ const defaultExpectContinueTimeout = time.Second
 // httpVariant is the configuration of the http transport for one variant, given the configured one.
 func httpVariant(raw json.RawMessage, v variant) (json.RawMessage, error) {
 	t := new(reverseproxy.HTTPTransport)
-	if len(raw) > 0 {
-		var fields map[string]json.RawMessage
-		if err := json.Unmarshal(raw, &fields); err != nil {
-			return nil, fmt.Errorf("decoding transport: %w", err)
-		}
-		delete(fields, "protocol")
-		bare, err := json.Marshal(fields)
-		if err != nil {
-			return nil, fmt.Errorf("decoding transport: %w", err)
-		}
-		if err := caddy.StrictUnmarshalJSON(bare, t); err != nil {
-			return nil, fmt.Errorf("decoding transport: %w", err)
-		}
+	if err := decodeHTTPTransport(raw, t); err != nil {
+		return nil, err
 	}
 	if err := applyScheme(t, v.scheme, transportScheme(raw)); err != nil {
 		return nil, err
@@ -56,6 +45,26 @@ func httpVariant(raw json.RawMessage, v variant) (json.RawMessage, error) {
 		return nil, fmt.Errorf("encoding transport: %s", warnings[0].Message)
 	}
 	return out, nil
+}
+
+// decodeHTTPTransport reads the configuration of an http transport, which may be empty.
+func decodeHTTPTransport(raw json.RawMessage, t *reverseproxy.HTTPTransport) error {
+	if len(raw) == 0 {
+		return nil
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &fields); err != nil {
+		return fmt.Errorf("decoding transport: %w", err)
+	}
+	delete(fields, "protocol")
+	bare, err := json.Marshal(fields)
+	if err != nil {
+		return fmt.Errorf("decoding transport: %w", err)
+	}
+	if err := caddy.StrictUnmarshalJSON(bare, t); err != nil {
+		return fmt.Errorf("decoding transport: %w", err)
+	}
+	return nil
 }
 
 // applyScheme turns a transport that was configured for one scheme into one for another.

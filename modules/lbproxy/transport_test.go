@@ -80,7 +80,7 @@ func TestForeignTransports(t *testing.T) {
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 	defer cancel()
 	raw := json.RawMessage(`{"protocol":"fastcgi"}`)
-	ways, err := newTransports(ctx, raw, []variant{{scheme: "http"}})
+	ways, err := newTransports(ctx, "test", raw, []variant{{scheme: "http"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestForeignTransports(t *testing.T) {
 		t.Errorf("the transport's needs are not known: %+v", ways)
 	}
 	for _, v := range []variant{{scheme: "https"}, {scheme: "http", serverName: "x"}} {
-		if _, err := newTransports(ctx, raw, []variant{{scheme: "http"}, v}); err == nil {
+		if _, err := newTransports(ctx, "test", raw, []variant{{scheme: "http"}, v}); err == nil {
 			t.Errorf("%v is taken", v)
 		}
 	}

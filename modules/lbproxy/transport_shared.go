@@ -1,0 +1,73 @@
+package lbproxy
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+// sharedTransports holds http transports over reloads, and with them their idle connections.
+var sharedTransports = caddy.NewUsagePool()
+
+// transportKey is what a transport belongs to: a pool, and the whole of its configuration.
+type transportKey struct{ pool, config string }
+
+// sharedTransport is an http transport that outlives the configuration it was made by.
+type sharedTransport struct{ *reverseproxy.HTTPTransport }
+
+// Destruct implements caddy.Destructor: the last configuration that used the transport is gone.
+func (s sharedTransport) Destruct() error { return s.Cleanup() }
+
+// isSharable reports whether nothing of a transport belongs to the configuration that makes it: no module, and no
+// file that a reload is to read again.
+func isSharable(t *reverseproxy.HTTPTransport) bool {
+	if len(t.NetworkProxyRaw) > 0 || t.ForwardProxyURL != "" {
+		return false
+	}
+	tls := t.TLS
+	//nolint:staticcheck // configurations may have the deprecated field
+	return tls == nil || (len(tls.CARaw) == 0 && len(tls.RootCAPEMFiles) == 0 &&
+		tls.ClientCertificateFile == "" && tls.ClientCertificateAutomate == "")
+}
+
+// shared returns the pool's http transport with the configuration raw, from before a reload if there is one. It
+// returns nil when such a transport cannot be shared.
+func (t *transports) shared(raw json.RawMessage) (http.RoundTripper, error) {
+	module := new(reverseproxy.HTTPTransport)
+	if err := decodeHTTPTransport(raw, module); err != nil {
+		return nil, err
+	}
+	if !isSharable(module) {
+		return nil, nil
+	}
+	key := transportKey{pool: t.pool, config: string(raw)}
+	v, _, err := sharedTransports.LoadOrNew(key, func() (caddy.Destructor, error) {
+		if err := module.Provision(t.ctx); err != nil {
+			return nil, err
+		}
+		module.Transport.DialContext = withLiveness(module.Transport.DialContext)
+		return sharedTransport{module}, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("loading transport: %w", err)
+	}
+	t.held = append(t.held, key)
+	return v.(sharedTransport).HTTPTransport, nil
+}
+
+// release gives back the transports that are shared. It may be called more than once, and on nil.
+func (t *transports) release() {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, key := range t.held {
+		// The error is that of closing idle connections, which has none.
+		_, _ = sharedTransports.Delete(key)
+	}
+	t.held = nil
+}
