@@ -47,6 +47,9 @@ type attempt struct {
 	answered atomic.Bool // res and try may be read by placeholders
 	reported bool
 
+	// delivered says that a handle_response route gave the answer to the client, and so closed its body.
+	delivered bool
+
 	streamed atomic.Int64 // nanoseconds from begun to the end of the answer; 0 until then
 
 	trace     httptrace.ClientTrace

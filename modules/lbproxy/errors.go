@@ -91,13 +91,16 @@ func (ex *exchange) fail(f *failure) error {
 
 // classify says what the error of a round trip means.
 func (a *attempt) classify(err error) *failure {
-	if clientLeft(a.ex.in.Context()) {
+	var bodyErr error
+	if a.ex.body != nil {
+		bodyErr = a.ex.body.failure()
+	}
+	// The server cancels a request whose body came too slowly, but the client is still there to be told.
+	if clientLeft(a.ex.in.Context()) && !isTimeout(bodyErr) {
 		return newFailure(causeCanceled, err)
 	}
-	if a.ex.body != nil {
-		if bodyErr := a.ex.body.failure(); bodyErr != nil {
-			return bodyFailure(bodyErr)
-		}
+	if bodyErr != nil {
+		return bodyFailure(bodyErr)
 	}
 	var dial reverseproxy.DialError
 	if errors.As(err, &dial) || (a.asked.Load() && !a.connected.Load()) {
@@ -123,8 +126,8 @@ func bodyFailure(err error) *failure {
 	switch {
 	case errors.As(err, &tooLarge):
 		f.status = http.StatusRequestEntityTooLarge
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		f.status = http.StatusRequestTimeout
+	case isTimeout(err):
+		f.status = http.StatusGatewayTimeout // as for every time limit; reverse_proxy has no 408 either
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, context.Canceled):
 		return newFailure(causeCanceled, f.err)
 	}

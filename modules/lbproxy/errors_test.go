@@ -49,7 +49,7 @@ func TestBodyFailure(t *testing.T) {
 		status int
 	}{
 		{&http.MaxBytesError{Limit: 1}, causeBody, 413},
-		{fmt.Errorf("read: %w", os.ErrDeadlineExceeded), causeBody, 408},
+		{fmt.Errorf("read: %w", os.ErrDeadlineExceeded), causeBody, 504},
 		{io.ErrUnexpectedEOF, causeCanceled, 499},
 		{errors.New("malformed chunked encoding"), causeBody, 400},
 	} {

@@ -60,6 +60,9 @@ type exchange struct {
 	// its own while it connects.
 	current atomic.Pointer[attempt]
 
+	// handled is the try whose answer the routes of handle_response are running for; nil at all other times.
+	handled *attempt
+
 	// talked is set once a round trip ended, whatever it came to.
 	talked atomic.Bool
 

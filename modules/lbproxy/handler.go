@@ -109,10 +109,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provisionRequestSide(ctx); err != nil {
 		return err
 	}
-	for i := range h.HandleResponse {
-		if err := h.HandleResponse[i].Provision(ctx); err != nil {
-			return fmt.Errorf("handle_response %d: %w", i+1, err)
-		}
+	if err := h.provisionHandleResponse(ctx); err != nil {
+		return err
 	}
 	var err error
 	if h.pool, err = h.acquirePool(ctx); err != nil {
@@ -124,7 +122,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		for _, m := range h.pool.Snapshot().Members {
 			own = append(own, memberSpec{address: m.Address(), serverName: m.ServerName})
 		}
-		if h.ways, err = newTransports(ctx, h.TransportRaw, variantsOf(own)); err != nil {
+		if h.ways, err = newTransports(ctx, h.PoolName, h.TransportRaw, variantsOf(own)); err != nil {
 			return err
 		}
 	}

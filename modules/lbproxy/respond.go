@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -28,18 +27,19 @@ func (ex *exchange) respond(a *attempt) error {
 			continue
 		}
 		if code := rh.StatusCode.String(); code != "" {
-			status, err := strconv.Atoi(ex.repl.ReplaceAll(code, ""))
+			code = ex.repl.ReplaceAll(code, "")
+			if code == "0" {
+				break // the backend's own
+			}
+			status, err := statusCode(code)
 			if err != nil {
 				_ = a.res.Body.Close()
 				return caddyhttp.Error(http.StatusInternalServerError, fmt.Errorf("replace_status: %w", err))
 			}
-			if status != 0 {
-				a.res.StatusCode = status
-			}
+			a.res.StatusCode = status
 			break
 		}
-		defer func() { _ = a.res.Body.Close() }()
-		return rh.Routes.Compile(ex.next).ServeHTTP(ex.w, ex.in)
+		return ex.handle(a, rh.Routes)
 	}
 	return ex.deliver(a, incremental)
 }
@@ -84,6 +84,7 @@ func (ex *exchange) deliver(a *attempt, incremental bool) error {
 	writeTrailers(w, res.Trailer, announced)
 	a.streamed.Store(int64(max(time.Since(a.begun), 1)))
 	ex.logDelivered(a)
+	ex.linger(a)
 	return nil
 }
 
@@ -124,14 +125,6 @@ func hasContent(req *http.Request, res *http.Response) bool {
 		return false
 	}
 	return true
-}
-
-// allowEarlyAnswer lets the answer go out while the client still sends its body. Without that, net/http's server
-// takes the rest of an HTTP/1 body for itself, away from the backend that may be reading it.
-func (ex *exchange) allowEarlyAnswer() {
-	if ex.body != nil && ex.in.ProtoMajor == 1 && !ex.body.complete() {
-		_ = http.NewResponseController(ex.w).EnableFullDuplex()
-	}
 }
 
 // abort ends an answer that broke off after its header was sent. All that is left is to break the client's

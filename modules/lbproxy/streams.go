@@ -3,6 +3,7 @@ package lbproxy
 import (
 	"errors"
 	"io"
+	"net"
 	"sync"
 	"time"
 
@@ -32,17 +33,45 @@ type stream struct {
 }
 
 // streamEnd is one side of a stream. Whole writes take turns, since a close frame comes from another goroutine
-// than the data.
+// than the data. That goroutine may be late: a client of HTTP/2 or HTTP/3 must not be written to when its handler
+// has returned, so nothing is after end.
 type streamEnd struct {
 	io.ReadWriteCloser
-	mu sync.Mutex
+	writing sync.Mutex // held while writing
+	state   sync.Mutex // guards ended against abort
+	ended   bool       // set with both held
 }
 
 // Write implements io.Writer.
 func (e *streamEnd) Write(p []byte) (int, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.writing.Lock()
+	defer e.writing.Unlock()
+	if e.ended {
+		return 0, net.ErrClosed
+	}
 	return e.ReadWriteCloser.Write(p)
+}
+
+// end waits for the write that is going on and has all later ones fail.
+func (e *streamEnd) end() {
+	e.writing.Lock()
+	defer e.writing.Unlock()
+	e.state.Lock()
+	defer e.state.Unlock()
+	e.ended = true
+}
+
+// abort ends a write that takes too long.
+func (e *streamEnd) abort() {
+	e.state.Lock()
+	defer e.state.Unlock()
+	if e.ended {
+		return
+	}
+	if c, ok := e.ReadWriteCloser.(interface{ abortWrite() }); ok {
+		c.abortWrite()
+	}
+	_ = e.Close()
 }
 
 // errNoHalfClose ends a stream when one side has nothing more to say and the other cannot be told so alone.
@@ -142,8 +171,8 @@ func (st *stream) close() {
 }
 
 // writeInTime writes p unless that takes too long; then the connection is closed.
-func writeInTime(conn io.WriteCloser, p []byte) {
-	timer := time.AfterFunc(closeFrameTimeout, func() { _ = conn.Close() })
+func writeInTime(e *streamEnd, p []byte) {
+	timer := time.AfterFunc(closeFrameTimeout, e.abort)
 	defer timer.Stop()
-	_, _ = conn.Write(p)
+	_, _ = e.Write(p)
 }

@@ -89,6 +89,7 @@ func peekAll(r *bufio.Reader) []byte {
 // canceled.
 func (ex *exchange) runStream(a *attempt, st *stream, buffered []byte) {
 	begun := time.Now()
+	defer st.client.end()
 	defer st.close()
 	stopWatch := context.AfterFunc(ex.in.Context(), st.close)
 	defer stopWatch()
@@ -149,6 +150,9 @@ type streamTunnel struct {
 	control *http.ResponseController
 	w       http.ResponseWriter
 }
+
+// abortWrite has a write fail that the client does not take.
+func (t *streamTunnel) abortWrite() { _ = t.control.SetWriteDeadline(time.Unix(1, 0)) }
 
 // Write implements io.Writer. What is written is sent at once.
 func (t *streamTunnel) Write(p []byte) (int, error) {

@@ -1,0 +1,37 @@
+package lbproxy
+
+import (
+	"io"
+	"net/http"
+	"time"
+)
+
+// lingerTime is how long the rest of a body is taken in behind an answer that did not wait for it.
+const lingerTime = 500 * time.Millisecond
+
+// allowEarlyAnswer lets the answer go out while the client still sends its body. Without that, net/http's server
+// takes the rest of an HTTP/1 body for itself, away from the backend that may be reading it. The connection ends
+// with such an answer: the server cannot find the next request behind a body that was not read to its end.
+func (ex *exchange) allowEarlyAnswer() {
+	if ex.body != nil && ex.in.ProtoMajor == 1 && !ex.body.complete() {
+		_ = http.NewResponseController(ex.w).EnableFullDuplex()
+		ex.w.Header().Set("Connection", "close")
+	}
+}
+
+// linger takes in what the client still sends after an answer, for a while. Closing the connection at once would reset
+// it, and the client could lose the answer (RFC 9112, section 9.6). A client that was never told to continue sends
+// nothing.
+func (ex *exchange) linger(a *attempt) {
+	if ex.body == nil || ex.in.ProtoMajor != 1 || ex.body.complete() || a.unasked() {
+		return
+	}
+	control := http.NewResponseController(ex.w)
+	if control.Flush() != nil || control.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, ex.body.reader(nil))
+}
+
+// unasked reports whether the client holds its body back because the backend did not ask for it.
+func (a *attempt) unasked() bool { return a.expectation != nil && !a.expectation.continued.Load() }
