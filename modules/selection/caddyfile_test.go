@@ -178,16 +178,16 @@ func TestCaddyfileErrors(t *testing.T) {
 
 func TestValidation(t *testing.T) {
 	for want, policy := range map[string]caddy.Validator{
-		"at least 2 are needed":    &RandomChoose{Choose: 1},
-		"choices is 1":             &LeastRequest{Choices: 1},
-		"needs a weight above 0":   &WeightedRoundRobin{Weights: []int{0, 0}},
-		"weight -1 is not within":  &WeightedRoundRobin{Weights: []int{1, -1}},
-		"balance_factor is 0.5":    &Rendezvous{Hashing{BalanceFactor: 0.5}},
-		"max_iterations is -1":     &FNVHash{Hashing{MaxIterations: -1}},
-		"points is -1":             &Consistent{Points: -1},
-		"ketama_compat is 'envoy'": &Ketama{Consistent{KetamaCompat: "envoy"}},
-		"cannot be the name":       &Cookie{Name: "a b"},
-		"max_age is -1s":           &Cookie{Name: "lb", MaxAge: caddy.Duration(-1e9)},
+		"at least 2 are needed": &RandomChoose{Choose: 1},
+		"choices is 1":          &LeastRequest{Choices: 1},
+		"requires at least one upstream with a positive weight": &WeightedRoundRobin{Weights: []int{0, 0}},
+		"weight of an upstream cannot be negative":              &WeightedRoundRobin{Weights: []int{1, -1}},
+		"balance_factor is 0.5":                                 &Rendezvous{Hashing{BalanceFactor: 0.5}},
+		"max_iterations is -1":                                  &FNVHash{Hashing{MaxIterations: -1}},
+		"points is -1":                                          &Consistent{Points: -1},
+		"ketama_compat is 'envoy'":                              &Ketama{Consistent{KetamaCompat: "envoy"}},
+		"cannot be the name":                                    &Cookie{Name: "a b"},
+		"max_age is -1s":                                        &Cookie{Name: "lb", MaxAge: caddy.Duration(-1e9)},
 	} {
 		if err := policy.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)

@@ -1,9 +1,6 @@
 package selection
 
 import (
-	"cmp"
-	"slices"
-
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -26,9 +23,7 @@ func (First) CaddyModule() caddy.ModuleInfo {
 
 // NewPicker implements [lb.Policy].
 func (First) NewPicker(tier *lb.Tier, _ lb.Picker) (lb.Picker, error) {
-	members := slices.Clone(tier.Selectable)
-	slices.SortStableFunc(members, func(a, b *lb.Member) int { return cmp.Compare(a.Position, b.Position) })
-	return inOrder(members), nil
+	return inOrder(asWritten(tier.Selectable)), nil
 }
 
 // UnmarshalCaddyfile sets up the policy from Caddyfile tokens: first

@@ -10,6 +10,10 @@ import (
 // through the members themselves.
 const maxRotationWalk = 256
 
+// firstTick is where a rotation begins: reverse_proxy's round robin counts before it picks, so that the second
+// backend comes first.
+const firstTick = 1
+
 // ticker is the counter of a rotation, alone in its cache line, for every request writes it.
 type ticker struct {
 	_ [64]byte
@@ -33,6 +37,7 @@ func newRotation(members []*lb.Member, weights []uint64, prev lb.Picker) *rotati
 		r.tick, rotor = old.tick, old.rotor
 	} else {
 		r.tick = new(ticker)
+		r.tick.n.Store(firstTick)
 	}
 	r.rotor = newRotor(weights, rotor)
 	return r

@@ -17,7 +17,7 @@ func init() {
 // the others. A backend that was tried already or is full passes its turn to the next in the rotation.
 //
 // It is the default policy. The count of turns goes on when health, drains or weights change. Backends of equal
-// weight take turns in the canonical order of their addresses.
+// weight take turns in the order written, and as in reverse_proxy the second of them has the first turn.
 type RoundRobin struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -27,8 +27,8 @@ func (RoundRobin) CaddyModule() caddy.ModuleInfo {
 
 // NewPicker implements [lb.Policy].
 func (RoundRobin) NewPicker(tier *lb.Tier, prev lb.Picker) (lb.Picker, error) {
-	u := usable{members: tier.Selectable}
-	return newRotation(tier.Selectable, u.weights(), prev), nil
+	u := usable{members: asWritten(tier.Selectable)}
+	return newRotation(u.members, u.weights(), prev), nil
 }
 
 // UnmarshalCaddyfile sets up the policy from Caddyfile tokens: round_robin

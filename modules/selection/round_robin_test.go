@@ -11,10 +11,11 @@ import (
 	"github.com/caddylb/caddy-lb/lb"
 )
 
-func TestRoundRobinFollowsAddressesWhereWeightsAreEqual(t *testing.T) {
-	b := newBed(t, &RoundRobin{}, "10.0.0.1:83", "10.0.0.1:81", "10.0.0.1:82")
-	if got := b.sequence(7); got != "1231231" {
-		t.Errorf("picks %s, want 1231231", got)
+// As in reverse_proxy the second backend written has the first turn.
+func TestRoundRobinFollowsTheOrderWritten(t *testing.T) {
+	b := newBed(t, &RoundRobin{}, "10.0.0.1:81", "10.0.0.1:83", "10.0.0.1:82")
+	if got := b.sequence(7); got != "3213213" {
+		t.Errorf("picks %s, want 3213213", got)
 	}
 }
 
@@ -22,8 +23,8 @@ func TestRoundRobinGoesOnOverASnapshot(t *testing.T) {
 	b := newBed(t, &RoundRobin{}, "10.0.0.1:81", "10.0.0.1:82", "10.0.0.1:83")
 	got := b.sequence(2)
 	b.set(true)
-	if got += b.sequence(2); got != "1231" {
-		t.Errorf("picks %s, want 1231", got)
+	if got += b.sequence(2); got != "2312" {
+		t.Errorf("picks %s, want 2312", got)
 	}
 }
 

@@ -1,11 +1,23 @@
 package selection
 
-import "github.com/caddylb/caddy-lb/lb"
+import (
+	"cmp"
+	"slices"
+
+	"github.com/caddylb/caddy-lb/lb"
+)
 
 // usable is the members a picker chooses among: those of a tier that may be newly selected.
 type usable struct {
 	members []*lb.Member
 	limited bool // a member bounds its concurrent requests
+}
+
+// asWritten returns members in the order of the configuration; the addresses of one name stay in canonical order.
+func asWritten(members []*lb.Member) []*lb.Member {
+	sorted := slices.Clone(members)
+	slices.SortStableFunc(sorted, func(a, b *lb.Member) int { return cmp.Compare(a.Position, b.Position) })
+	return sorted
 }
 
 func usableOf(members []*lb.Member) usable {

@@ -34,13 +34,16 @@ func (WeightedRoundRobin) CaddyModule() caddy.ModuleInfo {
 func (w WeightedRoundRobin) Validate() error {
 	positive := false
 	for _, weight := range w.Weights {
-		if weight < 0 || weight > lb.MaxWeight {
+		if weight < 0 {
+			return fmt.Errorf("weighted_round_robin: the weight of an upstream cannot be negative, but one is %d: write 0 to drain it", weight)
+		}
+		if weight > lb.MaxWeight {
 			return fmt.Errorf("weighted_round_robin: weight %d is not within 0 and %d", weight, lb.MaxWeight)
 		}
 		positive = positive || weight > 0
 	}
 	if !positive {
-		return fmt.Errorf("weighted_round_robin needs a weight above 0: give one for each backend, in their order")
+		return fmt.Errorf("weighted_round_robin requires at least one upstream with a positive weight: give one for each, in their order")
 	}
 	return nil
 }
@@ -49,7 +52,7 @@ func (w WeightedRoundRobin) Validate() error {
 func (w WeightedRoundRobin) NewPicker(tier *lb.Tier, prev lb.Picker) (lb.Picker, error) {
 	var members []*lb.Member
 	var weights []uint64
-	for _, m := range tier.Selectable {
+	for _, m := range asWritten(tier.Selectable) {
 		if m.Position < len(w.Weights) && w.Weights[m.Position] > 0 {
 			members = append(members, m)
 			weights = append(weights, uint64(w.Weights[m.Position])*uint64(m.Weight))
