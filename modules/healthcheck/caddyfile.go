@@ -191,3 +191,21 @@ func expand(s string) string { return strings.ReplaceAll(s, "{rp.", "{http.rever
 
 // Interface guard.
 var _ caddyfile.Unmarshaler = (*Config)(nil)
+
+// unmarshalBlock reads the options of a check's block with option, which reports whether it knows the one that d
+// stands on. kind and options are for the error about one that nobody knows.
+func unmarshalBlock(d *caddyfile.Dispenser, option func(*caddyfile.Dispenser) (bool, error), kind string, options ...string) error {
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		known, err := option(d)
+		if err != nil {
+			return err
+		}
+		if !known {
+			return unknownOption(d, kind, options...)
+		}
+		if d.NextArg() {
+			return d.ArgErr()
+		}
+	}
+	return nil
+}

@@ -100,19 +100,7 @@ func (c *GRPC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		known, err := c.unmarshalOption(d)
-		if err != nil {
-			return err
-		}
-		if !known {
-			return unknownOption(d, "grpc", tlsOptions...)
-		}
-		if d.NextArg() {
-			return d.ArgErr()
-		}
-	}
-	return nil
+	return unmarshalBlock(d, c.unmarshalOption, "grpc", tlsOptions...)
 }
 
 // Interface guards.

@@ -44,19 +44,7 @@ func (c *TCP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		known, err := c.unmarshalOption(d)
-		if err != nil {
-			return err
-		}
-		if !known {
-			return unknownOption(d, "tcp", "proxy_protocol")
-		}
-		if d.NextArg() {
-			return d.ArgErr()
-		}
-	}
-	return nil
+	return unmarshalBlock(d, c.unmarshalOption, "tcp", "proxy_protocol")
 }
 
 // Interface guards.

@@ -52,19 +52,7 @@ func (c *TLS) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		known, err := c.unmarshalOption(d)
-		if err != nil {
-			return err
-		}
-		if !known {
-			return unknownOption(d, "tls", tlsOptions...)
-		}
-		if d.NextArg() {
-			return d.ArgErr()
-		}
-	}
-	return nil
+	return unmarshalBlock(d, c.unmarshalOption, "tls", tlsOptions...)
 }
 
 // Interface guards.
