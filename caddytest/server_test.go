@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -25,6 +26,8 @@ type Server struct {
 	output *output
 	exited chan struct{}
 	ended  bool
+
+	reloaded atomic.Int64 // Unix time in nanoseconds when a configuration was last loaded
 
 	// Client speaks to the server and its admin API; it keeps connections alive.
 	Client *http.Client
@@ -144,11 +147,30 @@ func (r Reply) Backend() string { return r.Header.Get("X-Backend") }
 // do sends a request and fails the test when there is no answer.
 func (s *Server) do(req *http.Request) Reply {
 	s.t.Helper()
-	r, err := fetch(s.Client, req)
-	if err != nil {
-		s.t.Fatalf("%s %s: %v", req.Method, req.URL, err)
+	for {
+		r, err := fetch(s.Client, req)
+		if err == nil {
+			return r
+		}
+		if !s.handedOver(req, err) {
+			s.t.Fatalf("%s %s: %v", req.Method, req.URL, err)
+		}
+		req = req.Clone(req.Context())
+		if req.GetBody != nil {
+			req.Body, _ = req.GetBody() // it never fails for bytes
+		}
 	}
-	return r
+}
+
+// handover is how long after a reload a connection may be lost. Each configuration of Caddy listens on a socket of
+// its own, and what waits in the old one when it closes is reset, whatever the handler.
+const handover = 2 * time.Second
+
+// handedOver reports whether a request may be repeated because its connection was lost with a listener: a GET, or a
+// request to the admin API, whose orders may be given twice.
+func (s *Server) handedOver(req *http.Request, err error) bool {
+	lost := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	return lost && time.Since(time.Unix(0, s.reloaded.Load())) < handover && (req.Method == http.MethodGet || req.URL.Host == s.admin)
 }
 
 func fetch(c *http.Client, req *http.Request) (Reply, error) {
@@ -199,8 +221,10 @@ func (s *Server) ReloadJSON(config string) error {
 
 func (s *Server) load(config, contentType string) error {
 	s.t.Helper()
+	s.reloaded.Store(time.Now().UnixNano())
 	r := s.do(newRequest(s.t, http.MethodPost, "http://"+s.admin+"/load", config,
 		"Content-Type", contentType, "Cache-Control", "must-revalidate"))
+	s.reloaded.Store(time.Now().UnixNano())
 	if r.Status != http.StatusOK {
 		return fmt.Errorf("status %d: %s", r.Status, r.Body)
 	}
