@@ -24,14 +24,20 @@ type zone struct {
 
 func newZone(t testing.TB, name string, ips ...string) *zone {
 	t.Helper()
+	z := &zone{names: []string{name}, ips: ips}
+	z.addr = serveDNS(t, z)
+	return z
+}
+
+// serveDNS answers DNS queries until the test ends, and returns where.
+func serveDNS(t testing.TB, handler dns.Handler) (addr string) {
+	t.Helper()
 	pc, err := net.ListenPacket("udp", "127.0.0.1:"+freePort(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	z := &zone{addr: pc.LocalAddr().String(), names: []string{name}, ips: ips}
-	ready := make(chan struct{})
-	srv := &dns.Server{PacketConn: pc, Handler: z, NotifyStartedFunc: func() { close(ready) }}
-	done := make(chan error, 1)
+	ready, done := make(chan struct{}), make(chan error, 1)
+	srv := &dns.Server{PacketConn: pc, Handler: handler, NotifyStartedFunc: func() { close(ready) }}
 	go func() { done <- srv.ActivateAndServe() }()
 	<-ready
 	t.Cleanup(func() {
@@ -42,7 +48,7 @@ func newZone(t testing.TB, name string, ips ...string) *zone {
 			t.Error(err)
 		}
 	})
-	return z
+	return pc.LocalAddr().String()
 }
 
 // alias adds a name.

@@ -38,23 +38,8 @@ type nameServer struct {
 
 func newNameServer(t *testing.T) *nameServer {
 	t.Helper()
-	pc, err := net.ListenPacket("udp", "127.0.0.1:"+freePort(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &nameServer{addr: pc.LocalAddr().String(), records: make(map[string][]string), held: make(map[string]chan struct{})}
-	ready, done := make(chan struct{}), make(chan error, 1)
-	srv := &dns.Server{PacketConn: pc, Handler: n, NotifyStartedFunc: func() { close(ready) }}
-	go func() { done <- srv.ActivateAndServe() }()
-	<-ready
-	t.Cleanup(func() {
-		if err := srv.Shutdown(); err != nil {
-			t.Error(err)
-		}
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
+	n := &nameServer{records: make(map[string][]string), held: make(map[string]chan struct{})}
+	n.addr = serveDNS(t, n)
 	return n
 }
 

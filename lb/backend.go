@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Backend is one server and everything known about it that outlives a configuration: counters, latency,
-// operator's orders. One Backend is shared by every pool and every configuration that names it, so a reload,
+// Backend is one server and everything known about it that outlives a configuration: requests under
+// way, latency, operator's orders. One Backend is shared by every pool and every configuration that names it, so a reload,
 // a new weight or another order of the list finds its state again.
 //
 // All methods are safe for concurrent use.
@@ -15,10 +15,8 @@ type Backend struct {
 	hostPort string
 	since    time.Time
 
-	active   atomic.Int64
-	requests atomic.Uint64
-	failures atomic.Uint64
-	latency  Latency
+	active  atomic.Int64
+	latency Latency
 
 	drained  atomic.Pointer[drain]
 	override atomic.Pointer[WeightOverride]
@@ -47,12 +45,6 @@ func (b *Backend) Since() time.Time { return b.since }
 
 // Active is the number of requests the backend is serving now, over all pools.
 func (b *Backend) Active() int { return int(b.active.Load()) }
-
-// Requests is the number of requests given to the backend so far.
-func (b *Backend) Requests() uint64 { return b.requests.Load() }
-
-// Failures is the number of those that failed: no connection, no answer, or a broken one.
-func (b *Backend) Failures() uint64 { return b.failures.Load() }
 
 // Latency is the running average of the time to first byte.
 func (b *Backend) Latency() *Latency { return &b.latency }

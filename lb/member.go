@@ -81,7 +81,6 @@ func (m *Member) Acquire() bool {
 		m.active.Add(-1)
 		return false
 	}
-	m.requests.Add(1)
 	if m.share != nil {
 		m.share.active.Add(1)
 		m.share.total.Add(1)
@@ -98,12 +97,9 @@ func (m *Member) Release() {
 	}
 }
 
-// Failed counts a failed request and lets the latency average see it as one that took penalty, so that a
-// backend that fails fast does not look fast (linkerd2-proxy's load biaser).
-func (m *Member) Failed(penalty, now time.Duration) {
-	m.failures.Add(1)
-	m.latency.Observe(penalty, now)
-}
+// Failed lets the latency average see a failed request as one that took penalty, so that a backend that fails
+// fast does not look fast (linkerd2-proxy's load biaser).
+func (m *Member) Failed(penalty, now time.Duration) { m.latency.Observe(penalty, now) }
 
 // Load returns how many requests the member's pool has under way on this member, and over all its members.
 // Bounded-load policies compare the two.

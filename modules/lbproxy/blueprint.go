@@ -22,7 +22,7 @@ type blueprint struct {
 	checks []*healthcheck.Config
 	gates  []*healthcheck.Gate // one for each sequential check, else nil
 	holds  bool                // a check is to have its first result before requests are served
-	ways   *transports
+	ways   *transports         // how to speak to the backends
 
 	breaker reverseproxy.CircuitBreaker // nil without one
 
@@ -82,9 +82,6 @@ func (b *blueprint) Key(r *http.Request, repl *caddy.Replacer) string {
 	}
 	return b.keyer.Key(r, repl)
 }
-
-// transports are the ways to speak to the pool's backends.
-func (b *blueprint) transports() *transports { return b.ways }
 
 // policyName is the policy's name in its namespace.
 func (b *blueprint) policyName() string {

@@ -6,7 +6,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddylb/caddy-lb/lb"
 	"github.com/caddylb/caddy-lb/modules/healthcheck"
 )
 
@@ -57,7 +56,7 @@ type Upstream struct {
 	// Scheme is "http", "https" or "h2c". Default: what the transport is configured for.
 	Scheme string `json:"scheme,omitempty"`
 
-	// Weight is the backend's share relative to the others, from 0 (drained) to [lb.MaxWeight]. Default: 1.
+	// Weight is the backend's share relative to the others, from 0 (drained) to lb.MaxWeight. Default: 1.
 	Weight *int `json:"weight,omitempty"`
 
 	// Priority is the tier: 0 first; a higher tier serves only when the lower ones cannot. Default: 0.
@@ -94,7 +93,6 @@ type LoadBalancing struct {
 	// RetryMatchRaw are matchers that say which failed requests are tried again. Default: GET requests.
 	RetryMatchRaw caddyhttp.RawMatcherSets `json:"retry_match,omitempty" caddy:"namespace=http.matchers"`
 
-	Policy     lb.Policy             `json:"-"`
 	RetryMatch caddyhttp.MatcherSets `json:"-"`
 }
 

@@ -116,7 +116,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.pool, err = h.acquirePool(ctx); err != nil {
 		return err
 	}
-	h.ways = h.pool.transports()
+	h.ways = h.pool.ways
 	if h.PoolName != "" && h.TransportRaw != nil {
 		var own []memberSpec
 		for _, m := range h.pool.Snapshot().Members {

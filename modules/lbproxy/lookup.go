@@ -74,6 +74,7 @@ func (p *pool) lookUpNames() error {
 	return nil
 }
 
+// lookupOf returns the lookup of a name, nil for a member that has none.
 func (p *pool) lookupOf(name string) *lookup {
 	i := slices.IndexFunc(p.lookups, func(l *lookup) bool { return l.name == name })
 	if i < 0 {
@@ -95,7 +96,7 @@ func (p *pool) expand() []memberSpec {
 	}
 	for _, s := range p.specs {
 		l := p.lookupOf(s.name)
-		if s.name == "" || l == nil {
+		if l == nil {
 			add(s)
 			continue
 		}

@@ -30,7 +30,6 @@ func (c *PoolConfig) provisionPolicy(ctx caddy.Context) (lb.Policy, error) {
 	if !ok {
 		return nil, fmt.Errorf("%T is no selection policy: it does not implement lb.Policy", mod)
 	}
-	c.LoadBalancing.Policy = policy
 	return policy, nil
 }
 

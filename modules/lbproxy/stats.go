@@ -13,14 +13,12 @@ var codeClasses = [...]string{"error", "1xx", "2xx", "3xx", "4xx", "5xx"}
 type stats struct {
 	byClass  [len(codeClasses)]atomic.Uint64
 	byCause  [numCauses]atomic.Uint64
-	requests atomic.Uint64
 	failures atomic.Uint64
 	latency  latencyHistogram
 }
 
 // count adds one try.
 func (s *stats) count(t *try) {
-	s.requests.Add(1)
 	class := t.Status / 100
 	if class < 0 || class >= len(codeClasses) {
 		class = 0
@@ -35,6 +33,14 @@ func (s *stats) count(t *try) {
 	if t.Status != 0 {
 		s.latency.observe(t.Latency)
 	}
+}
+
+// requests is the number of tries.
+func (s *stats) requests() (n uint64) {
+	for i := range s.byClass {
+		n += s.byClass[i].Load()
+	}
+	return n
 }
 
 // latencyBounds are the upper bounds of the histogram's buckets in seconds: those of Prometheus' defaults,

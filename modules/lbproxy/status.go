@@ -97,7 +97,7 @@ func (e *entry) status(m *lb.Member) BackendStatus {
 		Address: m.Address().String(), Scheme: m.Address().Scheme, Name: m.Name,
 		Weight: m.Weight, Priority: m.Priority, MaxRequests: m.MaxRequests,
 		State: stateUp, Since: m.Since(), Active: m.Active(),
-		Requests: e.stats.requests.Load(), Failures: e.stats.failures.Load(),
+		Requests: e.stats.requests(), Failures: e.stats.failures.Load(),
 	}
 	if average, ok := m.Latency().Read(lb.Monotonic()); ok {
 		out.LatencyMs = milliseconds(average)
