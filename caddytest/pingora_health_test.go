@@ -40,7 +40,7 @@ func tlsCheck(t *testing.T, x pingoraExample) {
 	if state := s.backend(pool, secure.addr).State; state != "up" {
 		t.Errorf("the backend with the certificate is %s", state)
 	}
-	s.switchTo(rewrite(t, x.caddyfile(), "tls example.com", "tls other.test"))
+	s.mustReload(rewrite(t, x.caddyfile(), "tls example.com", "tls other.test"))
 	s.waitState(pool, secure.addr, "down")
 }
 
@@ -148,7 +148,7 @@ func httpCheck(t *testing.T, x pingoraExample) {
 	if r.Method != http.MethodPost || r.Host != "example.com" || r.Header.Get("X-Probe") != "balancer" {
 		t.Errorf("the check is %s to %s with X-Probe %q", r.Method, r.Host, r.Header.Get("X-Probe"))
 	}
-	s.switchTo(rewrite(t, x.caddyfile(), "\t\t\ttimeout 10s", "\t\t\ttimeout 10s\n\t\t\tscheme https"))
+	s.mustReload(rewrite(t, x.caddyfile(), "\t\t\ttimeout 10s", "\t\t\ttimeout 10s\n\t\t\tscheme https"))
 	s.waitState(pool, b[1].Addr, "down") // it speaks no TLS
 }
 
@@ -177,7 +177,7 @@ func reuseConnection(t *testing.T, x pingoraExample) {
 	if n := b[0].Hits(); n != 0 {
 		t.Errorf("%d checks came to the port of the traffic", n)
 	}
-	s.switchTo(rewrite(t, x.caddyfile(), "\t\t\treuse_connection\n", ""))
+	s.mustReload(rewrite(t, x.caddyfile(), "\t\t\treuse_connection\n", ""))
 	before := len(seen())
 	eventually(t, "checks go on", func() bool { return len(seen()) >= before+5 })
 	if fresh := seen()[before+1:]; len(slices.Compact(slices.Clone(fresh))) != len(fresh) {
@@ -251,7 +251,7 @@ func TestPingoraParallelHealthCheck(t *testing.T) {
 	for i := range b {
 		b[i].Do(checks.handle)
 	}
-	s.switchTo(strings.Replace(caddyfile, "initial check", "sequential", 1))
+	s.mustReload(strings.Replace(caddyfile, "initial check", "sequential", 1))
 	// One check each may be under way from before.
 	start := checks.all.Load()
 	eventually(t, "checks go on", func() bool { return checks.all.Load() > start+4 })

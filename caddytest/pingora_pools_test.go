@@ -103,7 +103,7 @@ func fallbackWeights(t *testing.T, x pingoraExample) {
 	}
 
 	// The new weight is the only thing that changes.
-	s.switchTo(rewrite(t, x.caddyfile(), "{$A} weight 5", "{$A} weight 7"))
+	s.mustReload(rewrite(t, x.caddyfile(), "{$A} weight 5", "{$A} weight 7"))
 	if a := s.backend(pool, b[0].Addr); a.State != "down" || a.Weight != 7 {
 		t.Errorf("after a new weight the backend is %s with weight %d, want down and 7", a.State, a.Weight)
 	}

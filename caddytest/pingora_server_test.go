@@ -19,7 +19,7 @@ func setEnable(t *testing.T, x pingoraExample) {
 	if got := s.order(s.URL("PORT", "/"), 4); got != "B B B B" {
 		t.Errorf("with A disabled %s answered", got)
 	}
-	s.switchTo(strings.Replace(pingoraPage(t)["api"].caddyfile(), "backend {$B}", "backend {$B} weight 2", 1))
+	s.mustReload(strings.Replace(pingoraPage(t)["api"].caddyfile(), "backend {$B}", "backend {$B} weight 2", 1))
 	if state := s.backend("api", b[0].Addr).State; state != "drained" {
 		t.Errorf("after a reload the backend is %s", state)
 	}

@@ -2,7 +2,6 @@ package caddytest
 
 import (
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -155,26 +154,6 @@ func (s *Server) onlyPool() string {
 		s.t.Fatalf("%d pools, want one", len(pools))
 	}
 	return pools[0].Name
-}
-
-// switchTo reloads and returns once connections reach the new configuration. On Linux, Caddy listens on another
-// socket for each configuration, and connections that wait in the old one as it closes are reset.
-func (s *Server) switchTo(caddyfile string) {
-	s.t.Helper()
-	s.mustReload(caddyfile)
-	s.reached("http://" + s.admin + "/lb/pools")
-}
-
-// reached sends a GET until a connection lasts long enough to answer it.
-func (s *Server) reached(url string) Reply {
-	s.t.Helper()
-	var r Reply
-	eventually(s.t, url+" is reached", func() bool {
-		var err error
-		r, err = fetch(s.Client, newRequest(s.t, http.MethodGet, url, ""))
-		return err == nil
-	})
-	return r
 }
 
 // order sends n requests one after another and lists who answered.

@@ -115,7 +115,7 @@ func httpPeer(t *testing.T, x pingoraExample) {
 	if r.Body != secure.addr {
 		t.Errorf("the backend was asked for the host %s, want its own, %s", r.Body, secure.addr)
 	}
-	s.switchTo(rewrite(t, x.caddyfile(), "tls_server_name one.one.one.one", "tls_server_name other.test"))
+	s.mustReload(rewrite(t, x.caddyfile(), "tls_server_name one.one.one.one", "tls_server_name other.test"))
 	if r := s.reached(s.URL("PORT", "/")); r.Status != http.StatusBadGateway {
 		t.Errorf("a backend without the name: status %d, want 502", r.Status)
 	}
@@ -132,7 +132,7 @@ func newMTLS(t *testing.T, x pingoraExample) {
 		t.Errorf("status %d, client %q over %q, want balancer over HTTP/2.0: %s", r.Status,
 			r.Header.Get("X-Client"), r.Header.Get("X-Backend-Proto"), r.Body)
 	}
-	s.switchTo(rewrite(t, x.caddyfile(), "versions 2", "versions 1.1"))
+	s.mustReload(rewrite(t, x.caddyfile(), "versions 2", "versions 1.1"))
 	if proto := s.reached(s.URL("PORT", "/")).Header.Get("X-Backend-Proto"); proto != "HTTP/1.1" {
 		t.Errorf("with versions 1.1 the backend was spoken to in %q", proto)
 	}

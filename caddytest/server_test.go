@@ -173,6 +173,18 @@ func (s *Server) handedOver(req *http.Request, err error) bool {
 	return lost && time.Since(time.Unix(0, s.reloaded.Load())) < handover && (req.Method == http.MethodGet || req.URL.Host == s.admin)
 }
 
+// reached sends a GET until a connection lasts long enough to answer it, for reloads that do not go through [Server.load].
+func (s *Server) reached(url string) Reply {
+	s.t.Helper()
+	var r Reply
+	eventually(s.t, url+" is reached", func() bool {
+		var err error
+		r, err = fetch(s.Client, newRequest(s.t, http.MethodGet, url, ""))
+		return err == nil
+	})
+	return r
+}
+
 func fetch(c *http.Client, req *http.Request) (Reply, error) {
 	resp, err := c.Do(req)
 	if err != nil {

@@ -66,10 +66,7 @@ func (s *Server) reloadAndSettle(caddyfile string) {
 	s.t.Helper()
 	s.mustReload(caddyfile)
 	s.Client.CloseIdleConnections()
-	eventually(s.t, "a request is answered after the reload", func() bool {
-		_, err := fetch(s.Client, newRequest(s.t, http.MethodGet, s.URL("PORT", "/"), ""))
-		return err == nil
-	})
+	s.reached(s.URL("PORT", "/"))
 }
 
 func activeHealthOverReload(t *testing.T, proxy string) string {
