@@ -85,6 +85,13 @@ func (z *zone) drop(question string) {
 	delete(z.records, question)
 }
 
+// hold keeps the answers to a question until release is closed.
+func (z *zone) hold(question string, release chan struct{}) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.slow[question] = release
+}
+
 // dynamicA is a handler whose backends are the addresses of a name.
 func (z *zone) dynamicA(name, port, refresh string) string {
 	return fmt.Sprintf(`"dynamic_upstreams":{"source":"a","name":%q,"port":%q,"refresh":%q,"versions":{"ipv4":true},"resolver":{"addresses":["udp/%s"]}}`,
@@ -143,7 +150,7 @@ func TestDynamicNamesDoNotWaitForEachOther(t *testing.T) {
 	release := make(chan struct{})
 	z.set("quick.test. A", "A 127.0.0.1")
 	z.set("slow.test. A", "A 127.0.0.1")
-	z.slow["slow.test. A"] = release
+	z.hold("slow.test. A", release)
 	p := startProxy(t, z.dynamicA("{http.request.uri.query.name}", portOf(t, b.Listener.Addr().String()), "1m"))
 	var slow sync.WaitGroup
 	slow.Go(func() { p.get("/?name=slow.test") })
