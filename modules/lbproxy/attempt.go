@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/caddylb/caddy-lb/internal/h1"
 	"github.com/caddylb/caddy-lb/lb"
 	"github.com/caddylb/caddy-lb/modules/selection"
 )
@@ -52,13 +51,8 @@ type attempt struct {
 
 	streamed atomic.Int64 // nanoseconds from begun to the end of the answer; 0 until then
 
-	trace     httptrace.ClientTrace
-	asked     atomic.Bool // the transport began to look for a connection
-	connected atomic.Bool // it has one
-	interim   sync.Mutex  // held while an interim answer is passed on
-	settled   bool        // the round trip ended; guarded by interim
-
-	expectation *expectation // nil unless the client waits to be told to send its body
+	engine h1.Exchange // with an engine
+	trace  *trace      // with a transport of Caddy's
 }
 
 // Value implements context.Context.
@@ -128,13 +122,15 @@ func (a *attempt) prepare() *failure {
 	}
 	ex.current.Store(a)
 
-	a.traceConnection()
+	a.url = ex.url
+	a.url.Host = a.connectionKey()
+	if a.byModule() {
+		a.traceConnection()
+	}
 	a.req = ex.out
 	if ex.tries > 1 {
 		a.req = ex.out.WithContext(a)
 	}
-	a.url = ex.url
-	a.url.Host = a.connectionKey()
 	a.req.URL = &a.url
 	if ex.body != nil {
 		a.attachBody()
@@ -189,7 +185,7 @@ func (a *attempt) setVars() {
 	if a.way.perClient || a.way.foreign {
 		caddyhttp.SetVar(a.Context, proxyProtocolInfoVar, reverseproxy.ProxyProtocolInfo{AddrPort: clientAddress(a.Context)})
 	}
-	if a.ex.upgrade == "websocket" {
+	if a.ex.upgrade != "" {
 		caddyhttp.SetVar(a.Context, tlsHTTP1OnlyVar, true)
 	}
 }
@@ -241,6 +237,7 @@ func (a *attempt) report() {
 
 // release gives the place on the backend back and reports what was not reported yet.
 func (a *attempt) release() {
+	a.engine.End()
 	a.member.Release()
 	a.report()
 }

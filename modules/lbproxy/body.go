@@ -29,6 +29,7 @@ type requestBody struct {
 	limit int           // bytes kept; negative: all
 
 	reading sync.Mutex // held while src is read
+	left    int64      // bytes that src still has; negative when that is not known
 
 	mu      sync.Mutex // guards what follows; never held while src is read
 	kept    *bytes.Buffer
@@ -38,7 +39,7 @@ type requestBody struct {
 }
 
 func newRequestBody(r *http.Request, src io.ReadCloser, limit int) *requestBody {
-	return &requestBody{src: src, from: r, limit: limit}
+	return &requestBody{src: src, from: r, limit: limit, left: r.ContentLength}
 }
 
 // fill reads src up to more than limit bytes or to its end, and reports its length when that was reached.
@@ -49,6 +50,7 @@ func (b *requestBody) fill() (length int64, complete bool, err error) {
 	} else {
 		_, err = io.CopyN(b.kept, b.src, int64(b.limit)+1)
 	}
+	b.left -= int64(b.kept.Len())
 	switch {
 	case err == nil && b.limit >= 0:
 		return 0, false, nil
@@ -151,6 +153,12 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 		return n, err
 	}
 	n, err := b.src.Read(p)
+	if b.left > 0 {
+		// Some readers say that they are at the end only when they are asked again.
+		if b.left -= int64(n); b.left == 0 && err == nil {
+			err = io.EOF
+		}
+	}
 
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -67,11 +67,11 @@ func (a *attempt) attachBody() {
 		trailer = maps.Clone(ex.in.Trailer)
 		a.req.Trailer = trailer
 	}
-	a.req.Body = a.guard(ex.body.reader(trailer))
+	a.req.Body = a.trace.guard(ex.body.reader(trailer))
 	a.req.GetBody = func() (io.ReadCloser, error) {
 		if !ex.body.replayable() {
 			return nil, errors.New("the request's body is too long to be sent again")
 		}
-		return a.guard(ex.body.reader(trailer)), nil
+		return a.trace.guard(ex.body.reader(trailer)), nil
 	}
 }

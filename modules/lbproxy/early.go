@@ -34,4 +34,9 @@ func (ex *exchange) linger(a *attempt) {
 }
 
 // unasked reports whether the client holds its body back because the backend did not ask for it.
-func (a *attempt) unasked() bool { return a.expectation != nil && !a.expectation.continued.Load() }
+func (a *attempt) unasked() bool {
+	if a.trace != nil {
+		return a.trace.expectation != nil && !a.trace.expectation.continued.Load()
+	}
+	return !a.engine.AskedForBody()
+}

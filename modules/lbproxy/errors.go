@@ -14,6 +14,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddylb/caddy-lb/internal/h1"
 )
 
 // statusClientGone is recorded when the client left before it had its answer; nobody sees it but the log.
@@ -103,7 +105,7 @@ func (a *attempt) classify(err error) *failure {
 		return bodyFailure(bodyErr)
 	}
 	var dial reverseproxy.DialError
-	if errors.As(err, &dial) || (a.asked.Load() && !a.connected.Load()) {
+	if errors.As(err, &dial) || a.trace.failedToConnect() || isUnseen(err) {
 		return newFailure(causeConnect, err)
 	}
 	switch {
@@ -114,6 +116,12 @@ func (a *attempt) classify(err error) *failure {
 	default:
 		return newFailure(causeBroken, err)
 	}
+}
+
+// isUnseen reports whether the engine knows that the backend has seen nothing of the request.
+func isUnseen(err error) bool {
+	var e *h1.Error
+	return errors.As(err, &e) && e.Unseen && !isProtocolError(err)
 }
 
 // clientLeft reports whether the request ended because the client closed its connection or its stream.
@@ -144,7 +152,9 @@ func isTimeout(err error) bool {
 // most of these errors, so the texts it has used for years decide.
 func isProtocolError(err error) bool {
 	var pe textproto.ProtocolError
-	if errors.As(err, &pe) {
+	var answer *h1.ProtocolError
+	var request *h1.RequestError
+	if errors.As(err, &pe) || errors.As(err, &answer) || errors.As(err, &request) {
 		return true
 	}
 	text := err.Error()

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddylb/caddy-lb/internal/h1"
 )
 
 func TestClassify(t *testing.T) {
@@ -32,10 +34,15 @@ func TestClassify(t *testing.T) {
 		{io.EOF, true, true, causeBroken, 502},
 		{syscall.ECONNRESET, true, true, causeBroken, 502},
 		{textproto.ProtocolError("bad"), true, true, causeProtocol, 502},
+		{&h1.Error{Phase: h1.Connecting, Unseen: true, Err: os.ErrDeadlineExceeded}, false, false, causeConnect, 502},
+		{&h1.Error{Phase: h1.Sending, Unseen: true, Err: io.EOF}, false, false, causeConnect, 502},
+		{&h1.Error{Phase: h1.Sending, Err: syscall.ECONNRESET}, false, false, causeBroken, 502},
+		{&h1.Error{Phase: h1.Receiving, Err: new(h1.ProtocolError)}, false, false, causeProtocol, 502},
 	} {
 		a := &attempt{ex: &exchange{in: new(http.Request)}}
-		a.asked.Store(tc.asked)
-		a.connected.Store(tc.connected)
+		a.trace = new(trace)
+		a.trace.asked.Store(tc.asked)
+		a.trace.connected.Store(tc.connected)
 		if f := a.classify(tc.err); f.cause != tc.cause || f.status != tc.status {
 			t.Errorf("%v: %v, %d; want %v, %d", tc.err, f.cause, f.status, tc.cause, tc.status)
 		}

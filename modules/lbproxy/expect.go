@@ -27,22 +27,23 @@ func expectsContinue(header http.Header) bool {
 }
 
 // expect watches over the body of an attempt whose request expects to be told to continue.
-func (a *attempt) expect() {
-	if a.ex.over == nil {
-		a.ex.over = make(chan struct{})
+func (t *trace) expect() {
+	ex := t.a.ex
+	if ex.over == nil {
+		ex.over = make(chan struct{})
 	}
-	e := &expectation{over: a.ex.over}
-	a.expectation = e
-	a.trace.Got100Continue = func() { e.continued.Store(true) }
-	a.trace.GotFirstResponseByte = func() { e.answering.Store(true) }
+	e := &expectation{over: ex.over}
+	t.expectation = e
+	t.hooks.Got100Continue = func() { e.continued.Store(true) }
+	t.hooks.GotFirstResponseByte = func() { e.answering.Store(true) }
 }
 
 // guard puts the expectation before a body; without one the body stays as it is.
-func (a *attempt) guard(body io.ReadCloser) io.ReadCloser {
-	if a.expectation == nil {
+func (t *trace) guard(body io.ReadCloser) io.ReadCloser {
+	if t == nil || t.expectation == nil {
 		return body
 	}
-	return &expectedBody{ReadCloser: body, expectation: a.expectation}
+	return &expectedBody{ReadCloser: body, expectation: t.expectation}
 }
 
 type expectedBody struct {

@@ -28,7 +28,7 @@ func (ex *exchange) obtain() (*attempt, *failure) {
 		}
 		// The backend never saw the request, so the others are asked whatever the method. Once they all
 		// failed, begin says so, and what is configured decides.
-		if a != nil && f.cause == causeConnect {
+		if a != nil && f.cause == causeConnect && ex.resendable() {
 			ex.again++
 			continue
 		}
@@ -89,8 +89,7 @@ func (a *attempt) send() *failure {
 	ex := a.ex
 	ex.logSelected(a)
 	a.begun = time.Now()
-	res, err := a.way.RoundTrip(a.req) //nolint:bodyclose // respond, reject and switchProtocols close it
-	a.settle()
+	res, err := a.roundTrip() //nolint:bodyclose // respond, reject and switchProtocols close it
 	a.try.Latency = time.Since(a.begun)
 	if !ex.talked.Load() {
 		// Handlers before this one may have left placeholders of the same names.

@@ -135,6 +135,15 @@ func (p *pool) begin() {
 	for _, l := range p.lookups {
 		l.start(p)
 	}
+	p.closeUnused()
+}
+
+// closeUnused closes the connections to backends that the pool does not have any more, from before a reload too. Those of a
+// dynamic source come and go with requests, and their connections end by being idle.
+func (p *pool) closeUnused() {
+	if p.owner && p.dynamic == nil {
+		p.ways.retain(p.Snapshot().Members)
+	}
 }
 
 // start begins, and waits for the first results of checks that are configured to hold the configuration back
@@ -204,6 +213,9 @@ func (p *pool) rebuild() error {
 		return err
 	}
 	releaseEntries(old, next)
+	if p.started {
+		p.closeUnused()
+	}
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/caddylb/caddy-lb/internal/h1"
 	"github.com/caddylb/caddy-lb/lb"
 )
 
@@ -26,6 +27,13 @@ type variant struct {
 type transport struct {
 	variant
 	http.RoundTripper
+
+	// engine carries the requests instead of the RoundTripper; nil when it cannot.
+	engine *h1.Client
+
+	// http2 has the backends, as dialed, that agreed on HTTP/2, which the RoundTripper speaks; nil when it is not offered
+	// to them.
+	http2 *sync.Map
 
 	// headerOps are the transport's own changes to the request's header, made before the user's.
 	headerOps *headers.HeaderOps
@@ -60,6 +68,7 @@ type transports struct {
 
 	mu   sync.Mutex     // held while a variant is added
 	held []transportKey // of transports that outlive the configuration
+	own  []*h1.Client   // engines that do not
 	list atomic.Pointer[[]*transport]
 }
 
@@ -97,6 +106,27 @@ func (t *transports) For(m *lb.Member) (*transport, error) {
 		}
 	}
 	return t.add(v)
+}
+
+// retain gives up the connections to backends that are not among members any more.
+func (t *transports) retain(members []*lb.Member) {
+	dialed := make(map[string]bool, len(members))
+	for _, m := range members {
+		dialed[m.HostPort()] = true
+	}
+	for _, tr := range *t.list.Load() {
+		if tr.engine != nil {
+			tr.engine.Retain(func(key string) bool { return dialed[key] })
+		}
+		if tr.http2 != nil {
+			tr.http2.Range(func(key, _ any) bool {
+				if !dialed[key.(string)] {
+					tr.http2.Delete(key)
+				}
+				return true
+			})
+		}
+	}
 }
 
 func (t *transports) add(v variant) (*transport, error) {
@@ -139,13 +169,45 @@ func (t *transports) build(v variant, have []*transport) (*transport, error) {
 	return t.load(v, raw)
 }
 
-// instance returns the provisioned transport module that raw configures.
-func (t *transports) instance(raw json.RawMessage) (http.RoundTripper, error) {
-	if transportProtocol(raw) == "http" {
-		if rt, err := t.shared(raw); rt != nil || err != nil {
-			return rt, err
-		}
+// httpTransport is Caddy's http transport, with the engine that does its work where it can.
+type httpTransport struct {
+	*reverseproxy.HTTPTransport
+	engine *h1.Client // nil where it cannot
+	http2  *sync.Map  // as in transport
+}
+
+func newHTTPTransport(module *reverseproxy.HTTPTransport) *httpTransport {
+	t := &httpTransport{HTTPTransport: module, engine: newEngine(module)}
+	if t.engine != nil && mayNegotiateHTTP2(module) {
+		t.http2 = new(sync.Map)
 	}
+	return t
+}
+
+func (t *httpTransport) close() {
+	if t.engine != nil {
+		t.engine.Close()
+	}
+}
+
+// http returns the http transport that raw configures.
+func (t *transports) http(raw json.RawMessage) (*httpTransport, error) {
+	if ht, err := t.shared(raw); ht != nil || err != nil {
+		return ht, err
+	}
+	mod, err := t.module(raw)
+	if err != nil {
+		return nil, err
+	}
+	ht := newHTTPTransport(mod.(*reverseproxy.HTTPTransport))
+	if ht.engine != nil {
+		t.own = append(t.own, ht.engine)
+	}
+	return ht, nil
+}
+
+// module returns the provisioned transport module that raw configures.
+func (t *transports) module(raw json.RawMessage) (http.RoundTripper, error) {
 	guest := struct {
 		Raw json.RawMessage `caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
 	}{raw}
@@ -157,26 +219,28 @@ func (t *transports) instance(raw json.RawMessage) (http.RoundTripper, error) {
 	if !ok {
 		return nil, fmt.Errorf("%T is no transport: it does not implement http.RoundTripper", mod)
 	}
-	if ht, ok := rt.(*reverseproxy.HTTPTransport); ok {
-		ht.Transport.DialContext = withLiveness(ht.Transport.DialContext)
-	}
 	return rt, nil
 }
 
 // load makes one variant of what raw configures.
 func (t *transports) load(v variant, raw json.RawMessage) (*transport, error) {
-	rt, err := t.instance(raw)
+	if transportProtocol(raw) == "http" {
+		ht, err := t.http(raw)
+		if err != nil {
+			return nil, err
+		}
+		return &transport{
+			variant: v, RoundTripper: ht.HTTPTransport, engine: ht.engine, http2: ht.http2,
+			perClient: ht.ProxyProtocolEnabled(), hostOfBackend: ht.TLS != nil, perName: serverNamePlaceholder(ht.HTTPTransport),
+		}, nil
+	}
+	rt, err := t.module(raw)
 	if err != nil {
 		return nil, err
 	}
 	tr := &transport{variant: v, RoundTripper: rt}
 	if ppt, ok := rt.(reverseproxy.ProxyProtocolTransport); ok {
 		tr.perClient = ppt.ProxyProtocolEnabled()
-	}
-	if ht, ok := rt.(*reverseproxy.HTTPTransport); ok {
-		tr.hostOfBackend = ht.TLS != nil
-		tr.perName = serverNamePlaceholder(ht)
-		return tr, nil
 	}
 	tr.foreign = true
 	if ops, ok := rt.(reverseproxy.RequestHeaderOpsTransport); ok {

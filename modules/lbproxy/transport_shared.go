@@ -3,7 +3,6 @@ package lbproxy
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -16,10 +15,13 @@ var sharedTransports = caddy.NewUsagePool()
 type transportKey struct{ pool, config string }
 
 // sharedTransport is an http transport that outlives the configuration it was made by.
-type sharedTransport struct{ *reverseproxy.HTTPTransport }
+type sharedTransport struct{ *httpTransport }
 
 // Destruct implements caddy.Destructor: the last configuration that used the transport is gone.
-func (s sharedTransport) Destruct() error { return s.Cleanup() }
+func (s sharedTransport) Destruct() error {
+	s.close()
+	return s.Cleanup()
+}
 
 // isSharable reports whether nothing of a transport belongs to the configuration that makes it: no module, and no
 // file that a reload is to read again.
@@ -35,7 +37,7 @@ func isSharable(t *reverseproxy.HTTPTransport) bool {
 
 // shared returns the pool's http transport with the configuration raw, from before a reload if there is one. It
 // returns nil when such a transport cannot be shared.
-func (t *transports) shared(raw json.RawMessage) (http.RoundTripper, error) {
+func (t *transports) shared(raw json.RawMessage) (*httpTransport, error) {
 	module := new(reverseproxy.HTTPTransport)
 	if err := decodeHTTPTransport(raw, module); err != nil {
 		return nil, err
@@ -48,14 +50,13 @@ func (t *transports) shared(raw json.RawMessage) (http.RoundTripper, error) {
 		if err := module.Provision(t.ctx); err != nil {
 			return nil, err
 		}
-		module.Transport.DialContext = withLiveness(module.Transport.DialContext)
-		return sharedTransport{module}, nil
+		return &sharedTransport{newHTTPTransport(module)}, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("loading transport: %w", err)
 	}
 	t.held = append(t.held, key)
-	return v.(sharedTransport).HTTPTransport, nil
+	return v.(*sharedTransport).httpTransport, nil
 }
 
 // release gives back the transports that are shared. It may be called more than once, and on nil.
@@ -69,5 +70,8 @@ func (t *transports) release() {
 		// The error is that of closing idle connections, which has none.
 		_, _ = sharedTransports.Delete(key)
 	}
-	t.held = nil
+	for _, engine := range t.own {
+		engine.Close()
+	}
+	t.held, t.own = nil, nil
 }

@@ -1,0 +1,182 @@
+package h1
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// conn is a connection to a server. It serves one exchange at a time, which owns it meanwhile.
+type conn struct {
+	net.Conn       // what is read and written: the wire, or TLS over it
+	wire     *wire // what can be closed without waiting for anybody
+	host     *Host
+	look     look
+
+	owner     atomic.Pointer[Exchange]
+	closed    atomic.Bool
+	reused    bool          // it has served an exchange
+	idleSince time.Duration // guarded by host.mu
+	before    int64         // bytes sent before the current exchange
+
+	// Of the current exchange. They are kept here, since a goroutine that still sends the body of an exchange's
+	// earlier try must not touch those of the next one.
+	headerBy atomic.Int64           // when the header is late, by now; 0 for never, or headerCame
+	parts    atomic.Int32           // that have not ended well: the answer, and the upload if there is one
+	upload   atomic.Pointer[upload] // whose head may still wait for the body
+
+	buffer
+	borrowed *[]byte // the buffer's memory, nil when it has none or has grown
+}
+
+// wire is the connection itself, with a count of what was sent.
+type wire struct {
+	net.Conn
+	sent atomic.Int64
+}
+
+// Write implements io.Writer. Bytes count from the moment they may be on their way: the server's reaction can be read before
+// the write returns.
+func (w *wire) Write(p []byte) (int, error) {
+	w.sent.Add(int64(len(p)))
+	n, err := w.Conn.Write(p)
+	if n < len(p) {
+		w.sent.Add(int64(n - len(p)))
+	}
+	return n, err
+}
+
+// CloseWrite closes the direction to the server, if the connection can do that.
+func (w *wire) CloseWrite() error {
+	if half, ok := w.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// connect makes a connection to a host.
+func connect(ctx context.Context, h *Host) (*conn, error) {
+	o := &h.client.options
+	nc, err := o.Dial(ctx, h.key)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{wire: &wire{Conn: nc}, host: h}
+	c.Conn = c.wire
+	if o.Handshake != nil {
+		if c.Conn, err = o.Handshake(ctx, c.wire); err != nil {
+			return nil, err
+		}
+	}
+	if sc, ok := nc.(syscall.Conn); ok {
+		c.look.prepare(sc)
+	}
+	return c, nil
+}
+
+// start gives the connection to x, with memory for its buffer.
+func (c *conn) start(x *Exchange) {
+	c.headerBy.Store(0)
+	c.parts.Store(1)
+	c.owner.Store(x)
+	c.before = c.wire.sent.Load()
+	if c.mem == nil {
+		c.borrowed = c.host.client.memory.get()
+		c.mem = *c.borrowed
+	}
+	c.host.client.watcher.wake()
+}
+
+// releaseMemory gives the buffer's memory back. Nobody reads any more.
+func (c *conn) releaseMemory() {
+	if c.borrowed != nil {
+		c.host.client.memory.put(c.borrowed)
+	}
+	c.buffer, c.borrowed = buffer{}, nil
+}
+
+// sent is how many bytes of the current exchange went to the wire.
+func (c *conn) sent() int64 { return c.wire.sent.Load() - c.before }
+
+// alive reports whether an idle connection can take a request: it was not closed, and the server has sent nothing
+// unasked. What it sent could otherwise be taken for the answer to the next request.
+func (c *conn) alive() bool { return !c.closed.Load() && c.look.quiet() }
+
+// abort ends the exchange x on the connection, for the given reason if not nil, unless it has ended there. Whoever reads or
+// writes gets an error. Any goroutine may call it.
+func (c *conn) abort(x *Exchange, reason error) {
+	if !c.owner.CompareAndSwap(x, nil) {
+		return
+	}
+	if reason != nil {
+		x.blame(reason)
+	}
+	c.shut(c.wire.Conn)
+}
+
+// done notes that a part of the exchange x ended well. The last one gives the connection back.
+func (c *conn) done(x *Exchange) {
+	if c.parts.Add(-1) > 0 || !c.owner.CompareAndSwap(x, nil) {
+		return
+	}
+	if x.framing.close || c.host.client.options.DisableKeepAlives {
+		c.close()
+		return
+	}
+	c.reused = true
+	c.host.put(c)
+}
+
+// headerCame is what headerBy is once there is a header: an upload that ends later does not wait for one.
+const headerCame = -1
+
+// awaitHeader begins the time for the answer's header, anew if it has begun.
+func (c *conn) awaitHeader() {
+	limit := c.host.client.options.HeaderTimeout
+	if limit <= 0 {
+		return
+	}
+	for {
+		by := c.headerBy.Load()
+		if by == headerCame || c.headerBy.CompareAndSwap(by, int64(now()+limit)) {
+			return
+		}
+	}
+}
+
+// overdue reports whether the exchange x on the connection has to end.
+func (c *conn) overdue(x *Exchange, at time.Duration) bool {
+	if by := c.headerBy.Load(); by > 0 && int64(at) >= by {
+		return true
+	}
+	select {
+	case <-x.Request.Context().Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// interrupt ends an exchange that is overdue.
+func (c *conn) interrupt(x *Exchange) {
+	err := x.Request.Context().Err()
+	if err == nil {
+		err = errHeaderTimeout
+	}
+	c.abort(x, err)
+}
+
+// close closes a connection that nobody uses.
+func (c *conn) close() { c.shut(c.Conn) }
+
+func (c *conn) shut(nc net.Conn) {
+	if c.closed.Swap(true) {
+		return
+	}
+	_ = nc.Close()
+	c.host.client.watcher.remove(c)
+	c.host.left()
+}

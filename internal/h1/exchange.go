@@ -1,0 +1,204 @@
+package h1
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"syscall"
+)
+
+// Exchange is one request with its answer. Set Request, call [Host.RoundTrip], use Response, call End. An Exchange is
+// used once, by one goroutine but for End and the body's Close, which any may call.
+type Exchange struct {
+	// Request is what is sent: method, URL, Host, Header, Body, ContentLength (-1: not known), Trailer. Its header
+	// is sent as it is, but for Host and what says how the body ends. GetBody, when not nil, gives the body again.
+	// The exchange ends when its context does.
+	Request *http.Request
+
+	// Interim, when not nil, is given interim answers.
+	Interim Interim
+
+	// Response is the answer, when RoundTrip has returned nil. Its body gives the connection back when it is read
+	// to its end; closed before that, it closes the connection. After 101 the body is an io.ReadWriteCloser
+	// with CloseWrite, the connection itself.
+	Response http.Response
+
+	conn     *conn
+	framing  framing
+	body     answerBody
+	upload   *upload
+	cause    atomic.Pointer[error] // why it was ended from outside; nil when it was not
+	interims int                   // bytes of interim answers
+}
+
+// Interim takes interim answers (1xx; RFC 9110, section 15.2) within RoundTrip. Its error ends the exchange.
+type Interim interface {
+	Interim(code int, header http.Header) error
+}
+
+// RoundTrip sends x's request on a connection of the host and reads the header of the answer. A connection that
+// turns out closed is replaced by another, for any request that the server cannot have seen, and for idempotent
+// ones (RFC 9110, section 9.2.2) as long as no byte of an answer came. The error is an [*Error], or what ended the
+// request's context.
+func (h *Host) RoundTrip(x *Exchange) error {
+	for fresh := false; ; fresh = true {
+		c, err := h.take(x, fresh)
+		if err != nil {
+			if cause := context.Cause(x.Request.Context()); cause != nil {
+				err = cause
+			}
+			return &Error{Phase: Connecting, Unseen: true, Err: err}
+		}
+		failure := x.try(c)
+		if failure == nil {
+			return nil
+		}
+		if err := x.rewind(failure); err != nil {
+			return failure
+		}
+	}
+}
+
+// rewind prepares x for another try, if it may have one.
+func (x *Exchange) rewind(failure *Error) error {
+	if !failure.Reused || failure.Phase != Sending || x.cause.Load() != nil || x.Request.Context().Err() != nil {
+		return failure
+	}
+	var invalid *RequestError
+	if errors.As(failure, &invalid) || !failure.Unseen && !isIdempotent(x.Request) {
+		return failure
+	}
+	if hasBody(x.Request) {
+		if x.Request.GetBody == nil {
+			return errNotReplayable
+		}
+		body, err := x.Request.GetBody()
+		if err != nil {
+			return err
+		}
+		x.Request.Body = body
+	}
+	return nil
+}
+
+// isIdempotent reports whether applying a request twice is the same as once (RFC 9110, section 9.2.2).
+func isIdempotent(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return false
+}
+
+// try does the exchange on one connection.
+func (x *Exchange) try(c *conn) *Error {
+	x.conn, x.upload = c, nil
+	c.start(x)
+	err := x.send()
+	switch {
+	case err == nil:
+		err = x.receive()
+	case !c.reused && c.sent() > 0 && x.receive() == nil:
+		// The server did not take all of the request, but gave its answer before it closed the connection.
+		x.framing.close = true
+		return nil
+	}
+	if err == nil {
+		return nil
+	}
+	failure := &Error{Phase: Sending, Reused: c.reused, Err: x.explain(err)}
+	var invalid *ProtocolError
+	if c.len() > 0 || x.interims > 0 || errors.As(err, &invalid) {
+		failure.Phase = Receiving
+	} else {
+		failure.Unseen = c.unseen(err)
+	}
+	x.stopUpload()
+	c.abort(x, nil)
+	c.releaseMemory()
+	return failure
+}
+
+// unseen reports whether the server cannot have processed anything of the exchange that failed with err: no byte reached
+// the socket, or the server ended the connection before it acknowledged any. A reset alone proves nothing.
+func (c *conn) unseen(err error) bool {
+	sent := c.sent()
+	if sent == 0 {
+		return true
+	}
+	ended := errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE)
+	return ended && c.look.unacknowledged() >= sent
+}
+
+// explain gives the reason for an error that is the consequence of another one.
+func (x *Exchange) explain(err error) error {
+	if cause := x.cause.Load(); cause != nil {
+		return *cause
+	}
+	if ctxErr := x.Request.Context().Err(); ctxErr != nil {
+		return ctxErr
+	}
+	if x.upload != nil {
+		if uploadErr := x.upload.failure(); uploadErr != nil && !errors.Is(uploadErr, net.ErrClosed) {
+			return uploadErr
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		return ErrClosedByServer
+	}
+	return err
+}
+
+// blame notes why the exchange is ended from outside.
+func (x *Exchange) blame(err error) { x.cause.Store(&err) }
+
+// End ends the exchange, whatever state it is in: a connection that was not given back is closed. It may be
+// called more than once.
+func (x *Exchange) End() {
+	if c := x.conn; c != nil && !x.framing.upgrade {
+		c.abort(x, nil)
+	}
+}
+
+// AskedForBody reports whether the server let the request's body be sent: always, but for one with "Expect:
+// 100-continue" that was answered without.
+func (x *Exchange) AskedForBody() bool {
+	u := x.upload
+	if u == nil {
+		return true
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.started
+}
+
+// announced are the names of trailers that a header announces, as keys of a header without values.
+func announced(header http.Header) http.Header {
+	lists, ok := header["Trailer"]
+	if !ok {
+		return nil
+	}
+	delete(header, "Trailer")
+	trailer := make(http.Header)
+	for _, list := range lists {
+		for name := range strings.SplitSeq(list, ",") {
+			if name = canonical(strings.Trim(name, " \t")); isToken(name) && isTrailer(name) {
+				trailer[name] = nil
+			}
+		}
+	}
+	return trailer
+}
+
+// isTrailer reports whether a field may stand behind the body (RFC 9110, section 6.5.1).
+func isTrailer(name string) bool {
+	switch name {
+	case "Transfer-Encoding", "Content-Length", "Trailer", "Host", "Connection":
+		return false
+	}
+	return true
+}

@@ -1,0 +1,189 @@
+package h1
+
+import (
+	"bytes"
+	"net/http"
+	"net/textproto"
+	"strings"
+)
+
+// head is the start of an answer: its status line and its header.
+type head struct {
+	minor  int // of the version, 1.minor
+	status int
+	reason string // status and reason phrase, as in http.Response.Status
+	header http.Header
+}
+
+// findEnd looks for the end of a head in p: the length of the head with the empty line that ends it, or 0 when the end is not
+// there yet. What is before from was looked at already. Lines end with LF, with or without CR before it (RFC 9112,
+// section 2.2).
+func findEnd(p []byte, from int) int {
+	i := max(from-3, 0)
+	for {
+		n := bytes.IndexByte(p[i:], '\n')
+		if n < 0 {
+			return 0
+		}
+		i += n + 1
+		rest := p[i:]
+		if len(rest) > 0 && rest[0] == '\n' {
+			return i + 1
+		}
+		if len(rest) > 1 && rest[0] == '\r' && rest[1] == '\n' {
+			return i + 2
+		}
+	}
+}
+
+// parseHead reads a whole head. The strings of the result share one copy of it.
+func parseHead(p []byte) (head, error) {
+	text := string(p)
+	line, rest, err := cutLine(text)
+	if err != nil {
+		return head{}, err
+	}
+	var h head
+	if err := h.parseStatusLine(line); err != nil {
+		return h, err
+	}
+	h.header, err = parseFields(rest)
+	return h, err
+}
+
+// parseStatusLine reads "HTTP/1.x 200 reason" (RFC 9112, section 4). Without a reason the space before it may be
+// missing, too.
+func (h *head) parseStatusLine(line string) error {
+	version, rest, ok := strings.Cut(line, " ")
+	if !ok || len(version) != len("HTTP/1.1") || !strings.HasPrefix(version, "HTTP/1.") || !isDigit(version[7]) {
+		return malformed("it begins with %.64q, not with a status line of HTTP/1.1", line)
+	}
+	h.minor = int(version[7] - '0')
+	code := rest
+	if len(rest) > 3 {
+		code = rest[:3]
+		if rest[3] != ' ' {
+			return malformed("status line %.64q", line)
+		}
+	}
+	if len(code) != 3 || !isDigit(code[0]) || !isDigit(code[1]) || !isDigit(code[2]) || code[0] == '0' {
+		return malformed("status line %.64q", line)
+	}
+	if !isFieldValue(rest) {
+		return malformed("control characters in the status line %.64q", line)
+	}
+	h.status = int(code[0]-'0')*100 + int(code[1]-'0')*10 + int(code[2]-'0')
+	h.reason = rest
+	return nil
+}
+
+// cutLine splits the first line off, which is there.
+func cutLine(text string) (line, rest string, err error) {
+	i := strings.IndexByte(text, '\n')
+	if i < 0 {
+		return "", "", malformed("a line without end")
+	}
+	line, rest = text[:i], text[i+1:]
+	return strings.TrimSuffix(line, "\r"), rest, nil
+}
+
+// parseFields reads field lines up to the empty line that ends them (RFC 9112, section 5).
+func parseFields(text string) (http.Header, error) {
+	n := strings.Count(text, "\n") - 1
+	header := make(http.Header, max(n, 0))
+	values := make([]string, 0, max(n, 0))
+	for {
+		line, rest, err := cutLine(text)
+		if err != nil {
+			return nil, err
+		}
+		if text = rest; line == "" {
+			return header, nil
+		}
+		if isBlank(text) {
+			line, text = unfold(line, text)
+		}
+		name, value, err := parseField(line)
+		if err != nil {
+			return nil, err
+		}
+		if prior, ok := header[name]; ok {
+			header[name] = append(prior, value)
+			continue
+		}
+		values = append(values, value)
+		header[name] = values[len(values)-1 : len(values) : len(values)]
+	}
+}
+
+// isBlank reports whether a line that follows begins with white space.
+func isBlank(text string) bool { return text != "" && (text[0] == ' ' || text[0] == '\t') }
+
+// unfold joins a line with those that continue it: a proxy has to replace each fold by a space, or to refuse the
+// answer (RFC 9112, section 5.2).
+func unfold(line, text string) (joined, rest string) {
+	var b strings.Builder
+	b.WriteString(strings.TrimRight(line, " \t"))
+	for isBlank(text) {
+		more, rest, err := cutLine(text)
+		if err != nil {
+			break
+		}
+		text = rest
+		b.WriteByte(' ')
+		b.WriteString(strings.Trim(more, " \t"))
+	}
+	return b.String(), text
+}
+
+// parseField reads "name: value". White space before the colon is removed, as a proxy has to (RFC 9112, section
+// 5.1).
+func parseField(line string) (name, value string, err error) {
+	colon := strings.IndexByte(line, ':')
+	if colon < 0 {
+		return "", "", malformed("field line %.64q has no colon", line)
+	}
+	name = strings.TrimRight(line[:colon], " \t")
+	value = strings.Trim(line[colon+1:], " \t")
+	if !isToken(name) {
+		return "", "", malformed("field name %.64q", name)
+	}
+	if !isFieldValue(value) {
+		return "", "", malformed("control characters in the value of %s", name)
+	}
+	return canonical(name), value, nil
+}
+
+// canonical is the name in the form that http.Header has it, without a copy where possible.
+func canonical(name string) string {
+	upper := true
+	for i := range len(name) {
+		c := name[i]
+		if upper && 'a' <= c && c <= 'z' || !upper && 'A' <= c && c <= 'Z' {
+			if known, ok := knownNames[name]; ok {
+				return known
+			}
+			return textproto.CanonicalMIMEHeaderKey(name)
+		}
+		upper = c == '-'
+	}
+	return name
+}
+
+// knownNames are fields that servers write in lower case.
+var knownNames = func() map[string]string {
+	names := make(map[string]string)
+	for _, name := range []string{
+		"Accept-Ranges", "Access-Control-Allow-Credentials", "Access-Control-Allow-Headers", "Access-Control-Allow-Methods",
+		"Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Age", "Allow", "Cache-Control", "Connection",
+		"Content-Disposition", "Content-Encoding", "Content-Language", "Content-Length", "Content-Range", "Content-Security-Policy",
+		"Content-Type", "Date", "Etag", "Expires", "Keep-Alive", "Last-Modified", "Link", "Location", "Permissions-Policy",
+		"Referrer-Policy", "Retry-After", "Server", "Set-Cookie", "Strict-Transport-Security", "Trailer", "Transfer-Encoding",
+		"Upgrade", "Vary", "Via", "Www-Authenticate", "X-Content-Type-Options", "X-Frame-Options", "X-Powered-By",
+		"X-Request-Id", "X-Xss-Protection",
+	} {
+		names[strings.ToLower(name)] = name
+	}
+	names["ETag"], names["WWW-Authenticate"], names["X-XSS-Protection"] = "Etag", "Www-Authenticate", "X-Xss-Protection"
+	return names
+}()

@@ -1,0 +1,226 @@
+package h1
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Host is the connections to one server: those that are idle, the latest used first, and how many there are.
+type Host struct {
+	client *Client
+	key    string
+
+	mu      sync.Mutex // held for moments only, never while reading or writing
+	idle    []*conn    // the last one was used last
+	open    int        // connections there are or are being made
+	waiting []*waiter  // for a connection, when their number is bounded
+	retired bool       // no connection is kept any more
+}
+
+// waiter is an exchange that waits for its turn under MaxConnsPerHost. It is handed an idle connection, or nil
+// and the right to make one.
+type waiter struct{ turn chan *conn }
+
+// idleTake takes the idle connection that was used last; nil when there is none.
+func (h *Host) idleTake() *conn {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := len(h.idle)
+	if n == 0 {
+		return nil
+	}
+	c := h.idle[n-1]
+	h.idle[n-1] = nil
+	h.idle = h.idle[:n-1]
+	return c
+}
+
+// take returns a connection for x: an idle one that is alive, unless fresh is asked for, else a new one.
+func (h *Host) take(x *Exchange, fresh bool) (*conn, error) {
+	for !fresh {
+		c := h.idleTake()
+		if c == nil {
+			break
+		}
+		if c.alive() {
+			return c, nil
+		}
+		c.close()
+	}
+	if h.client.options.MaxConnsPerHost > 0 {
+		c, err := h.awaitTurn(x.Request.Context())
+		if c != nil || err != nil {
+			return c, err
+		}
+	} else {
+		h.mu.Lock()
+		h.open++
+		h.mu.Unlock()
+	}
+	return h.dial(x)
+}
+
+// awaitTurn returns nil when a connection may be made, which counts already, or one that became idle.
+func (h *Host) awaitTurn(ctx context.Context) (*conn, error) {
+	h.mu.Lock()
+	if h.open < h.client.options.MaxConnsPerHost {
+		h.open++
+		h.mu.Unlock()
+		return nil, nil
+	}
+	w := &waiter{turn: make(chan *conn, 1)}
+	h.waiting = append(h.waiting, w)
+	h.mu.Unlock()
+	select {
+	case c := <-w.turn:
+		return c, nil
+	case <-ctx.Done():
+	}
+	h.mu.Lock()
+	i := slices.Index(h.waiting, w)
+	if i >= 0 {
+		h.waiting = slices.Delete(h.waiting, i, i+1)
+	}
+	h.mu.Unlock()
+	if i < 0 { // it was this one's turn just now
+		if c := <-w.turn; c != nil {
+			h.put(c)
+		} else {
+			h.left()
+		}
+	}
+	return nil, ctx.Err()
+}
+
+// dial makes a connection, which counts already.
+func (h *Host) dial(x *Exchange) (*conn, error) {
+	if h.client.closed.Load() {
+		h.left()
+		return nil, ErrClientClosed
+	}
+	c, err := connect(x.Request.Context(), h)
+	if err != nil {
+		h.left()
+		return nil, err
+	}
+	h.client.watcher.add(c)
+	return c, nil
+}
+
+// put gives a connection back that can serve another exchange: to one that waits, else it is kept.
+func (h *Host) put(c *conn) {
+	h.mu.Lock()
+	if w := h.nextWaiter(); w != nil {
+		h.mu.Unlock()
+		w.turn <- c
+		return
+	}
+	o := &h.client.options
+	if h.retired || !o.lenient && len(h.idle) >= o.MaxIdlePerHost {
+		h.mu.Unlock()
+		c.close()
+		return
+	}
+	c.idleSince = now()
+	h.idle = append(h.idle, c)
+	h.mu.Unlock()
+}
+
+// left takes note that a connection is gone, or was not made.
+func (h *Host) left() {
+	h.mu.Lock()
+	if w := h.nextWaiter(); w != nil {
+		h.mu.Unlock()
+		w.turn <- nil
+		return
+	}
+	h.open--
+	h.mu.Unlock()
+}
+
+// nextWaiter takes the first one of those who wait. The caller holds h.mu.
+func (h *Host) nextWaiter() *waiter {
+	if len(h.waiting) == 0 {
+		return nil
+	}
+	w := h.waiting[0]
+	h.waiting = slices.Delete(h.waiting, 0, 1)
+	return w
+}
+
+// retire closes what is idle and has the rest closed when it is given back.
+func (h *Host) retire() {
+	h.mu.Lock()
+	idle := h.idle
+	h.idle, h.retired = nil, true
+	h.mu.Unlock()
+	for _, c := range idle {
+		c.close()
+	}
+}
+
+// expired takes out the idle connections that have been so for too long, and the oldest of those that are too many. Those that became idle within the last
+// excessAge are no excess yet.
+func (h *Host) expired(at time.Duration) []*conn {
+	const excessAge = time.Second
+	o := &h.client.options
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := 0
+	for n < len(h.idle) {
+		age := at - h.idle[n].idleSince
+		tooOld := o.IdleTimeout > 0 && age >= o.IdleTimeout
+		tooMany := len(h.idle)-n > o.MaxIdlePerHost && age >= excessAge
+		if !tooOld && !tooMany {
+			break
+		}
+		n++
+	}
+	if n == 0 {
+		return nil
+	}
+	gone := slices.Clone(h.idle[:n])
+	h.idle = slices.Delete(h.idle, 0, n)
+	return gone
+}
+
+// ended takes out the idle connections that the server has closed.
+func (h *Host) ended() []*conn {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var gone []*conn
+	h.idle = slices.DeleteFunc(h.idle, func(c *conn) bool {
+		if c.alive() {
+			return false
+		}
+		gone = append(gone, c)
+		return true
+	})
+	return gone
+}
+
+func (h *Host) unused() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.open == 0
+}
+
+func (h *Host) idleCount() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.idle)
+}
+
+// oldest takes out the connection that has been idle for longest; nil when there is none.
+func (h *Host) oldest() *conn {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.idle) == 0 {
+		return nil
+	}
+	c := h.idle[0]
+	h.idle = slices.Delete(h.idle, 0, 1)
+	return c
+}

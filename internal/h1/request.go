@@ -1,0 +1,189 @@
+package h1
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// appendHead appends a request's line and header. Who the message is for and how it is framed is said here, whatever the header
+// says of it.
+func appendHead(p []byte, r *http.Request, closing bool) ([]byte, error) {
+	if !isToken(r.Method) {
+		return p, unsendable("method %.32q", r.Method)
+	}
+	p = append(p, r.Method...)
+	p = append(p, ' ')
+	p, err := appendTarget(p, r)
+	if err != nil {
+		return p, err
+	}
+	p = append(p, " HTTP/1.1\r\nHost: "...)
+	host, err := hostOf(r)
+	if err != nil {
+		return p, err
+	}
+	p = append(p, host...)
+	p = append(p, "\r\n"...)
+	p = appendFraming(p, r)
+	if closing {
+		p = append(p, "Connection: close\r\n"...)
+	}
+	if p, err = appendFields(p, r.Header, closing); err != nil {
+		return p, err
+	}
+	return append(p, "\r\n"...), nil
+}
+
+// appendTarget appends the request target in origin form, or as the URL has it (RFC 9112, section 3.2).
+func appendTarget(p []byte, r *http.Request) ([]byte, error) {
+	u := r.URL
+	from := len(p)
+	switch {
+	case u.Opaque != "":
+		p = appendOpaque(p, u)
+	case r.Method == http.MethodConnect && u.Path == "":
+		p = append(p, r.Host...)
+	default:
+		path := u.EscapedPath()
+		if path == "" {
+			path = "/"
+		}
+		p = append(p, path...)
+	}
+	if u.ForceQuery || u.RawQuery != "" {
+		p = append(p, '?')
+		p = append(p, u.RawQuery...)
+	}
+	for _, c := range p[from:] {
+		if classes[c]&targetChar == 0 {
+			return p, unsendable("white space or control characters in the target %.64q", p[from:])
+		}
+	}
+	return p, nil
+}
+
+func appendOpaque(p []byte, u *url.URL) []byte {
+	if strings.HasPrefix(u.Opaque, "//") {
+		p = append(p, u.Scheme...)
+		p = append(p, ':')
+	}
+	return append(p, u.Opaque...)
+}
+
+// hostOf is the value of Host: the request's, else the URL's, in ASCII and without the zone of an IPv6 address.
+func hostOf(r *http.Request) (string, error) {
+	host := r.Host
+	if host == "" {
+		host = r.URL.Host
+	}
+	host = withoutZone(host)
+	if !isASCII(host) {
+		ascii, err := httpguts.PunycodeHostPort(host)
+		if err != nil {
+			return "", unsendable("host %.64q", host)
+		}
+		host = ascii
+	}
+	if !httpguts.ValidHostHeader(host) {
+		return "", unsendable("host %.64q", host)
+	}
+	return host, nil
+}
+
+// withoutZone removes the zone from [fe80::1%eth0]:80.
+func withoutZone(host string) string {
+	if !strings.HasPrefix(host, "[") {
+		return host
+	}
+	end := strings.LastIndexByte(host, ']')
+	if end < 0 {
+		return host
+	}
+	if zone := strings.LastIndexByte(host[:end], '%'); zone >= 0 {
+		return host[:zone] + host[end:]
+	}
+	return host
+}
+
+// appendFraming says how the body ends (RFC 9112, section 6). A request without one says so where its method
+// would have one.
+func appendFraming(p []byte, r *http.Request) []byte {
+	switch {
+	case !hasBody(r):
+		if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch {
+			p = append(p, "Content-Length: 0\r\n"...)
+		}
+	case r.ContentLength >= 0 && len(r.Trailer) == 0:
+		p = append(p, "Content-Length: "...)
+		p = strconv.AppendInt(p, r.ContentLength, 10)
+		p = append(p, "\r\n"...)
+	default:
+		p = append(p, "Transfer-Encoding: chunked\r\n"...)
+		for name := range r.Trailer {
+			if isToken(name) {
+				p = append(p, "Trailer: "...)
+				p = append(p, name...)
+				p = append(p, "\r\n"...)
+			}
+		}
+	}
+	return p
+}
+
+// hasBody reports whether a body is sent with a request.
+func hasBody(r *http.Request) bool {
+	return r.Body != nil && r.Body != http.NoBody && (r.ContentLength != 0 || len(r.Trailer) > 0)
+}
+
+// appendFields appends header fields but for those of framing.
+func appendFields(p []byte, header http.Header, closing bool) ([]byte, error) {
+	for name, values := range header {
+		switch name {
+		case "Host", "Content-Length", "Transfer-Encoding", "Trailer":
+			continue
+		case "Connection":
+			if closing {
+				continue
+			}
+		case "User-Agent":
+			// Empty, it stands for none; some transports add one where there is none.
+			if len(values) > 0 && values[0] == "" {
+				continue
+			}
+		}
+		var err error
+		if p, err = appendField(p, name, values); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+func appendField(p []byte, name string, values []string) ([]byte, error) {
+	if len(values) > 0 && !isToken(name) {
+		return p, unsendable("field name %.64q", name)
+	}
+	for _, v := range values {
+		v = trimSpace(v)
+		if !isFieldValue(v) {
+			return p, unsendable("control characters in the value of %s", name)
+		}
+		p = append(p, name...)
+		p = append(p, ": "...)
+		p = append(p, v...)
+		p = append(p, "\r\n"...)
+	}
+	return p, nil
+}
+
+// trimSpace cuts white space off both ends, line ends included, as net/http does.
+func trimSpace(v string) string {
+	if v == "" || v[0] > ' ' && v[len(v)-1] > ' ' {
+		return v
+	}
+	return strings.Trim(v, " \t\r\n")
+}

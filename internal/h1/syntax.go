@@ -1,0 +1,47 @@
+package h1
+
+// Classes of octets in a table, so that a check is one look for each.
+const (
+	tokenChar  = 1 << iota // RFC 9110, section 5.6.2
+	valueChar              // of a field's value: visible characters, obs-text, space and tab (section 5.5)
+	targetChar             // of a request target: anything but controls and space
+)
+
+var classes = func() (t [256]uint8) {
+	for c := range 256 {
+		if c >= ' ' && c != 0x7f || c == '\t' {
+			t[c] |= valueChar
+		}
+		if c > ' ' && c != 0x7f {
+			t[c] |= targetChar
+		}
+	}
+	for _, c := range "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" {
+		t[c] |= tokenChar
+	}
+	return t
+}()
+
+func isClass(s string, class uint8) bool {
+	for i := range len(s) {
+		if classes[s[i]]&class == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func isToken(s string) bool { return s != "" && isClass(s, tokenChar) }
+
+func isFieldValue(s string) bool { return isClass(s, valueChar) }
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}

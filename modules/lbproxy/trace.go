@@ -1,0 +1,59 @@
+package lbproxy
+
+import (
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"sync"
+	"sync/atomic"
+)
+
+// trace is what is known about a try through a transport of Caddy's, which works on goroutines of its own.
+type trace struct {
+	a         *attempt
+	hooks     httptrace.ClientTrace
+	asked     atomic.Bool // the transport began to look for a connection
+	connected atomic.Bool // it has one
+
+	interim sync.Mutex // held while an interim answer is passed on
+	settled bool       // the round trip ended; guarded by interim
+
+	expectation *expectation // nil unless the client waits to be told to send its body
+}
+
+// traceConnection has the transport tell how far the attempt came, and hand over interim answers.
+func (a *attempt) traceConnection() {
+	t := &trace{a: a}
+	t.hooks.GetConn = func(string) { t.asked.Store(true) }
+	t.hooks.GotConn = func(httptrace.GotConnInfo) { t.connected.Store(true) }
+	t.hooks.Got1xxResponse = t.gotInterim
+	if a.ex.body != nil && expectsContinue(a.ex.in.Header) {
+		t.expect()
+	}
+	a.trace = t
+	a.Context = httptrace.WithClientTrace(a.Context, &t.hooks)
+}
+
+// failedToConnect reports whether the round trip ended without a connection.
+func (t *trace) failedToConnect() bool { return t != nil && t.asked.Load() && !t.connected.Load() }
+
+// settle ends the round trip: interim answers that come late are not passed on any more.
+func (t *trace) settle() {
+	t.interim.Lock()
+	t.settled = true
+	t.interim.Unlock()
+}
+
+// gotInterim passes an interim answer on. The transport calls it on a goroutine of its own while the handler
+// waits for the round trip.
+func (t *trace) gotInterim(code int, header textproto.MIMEHeader) error {
+	t.interim.Lock()
+	defer t.interim.Unlock()
+	if t.settled {
+		return nil
+	}
+	if t.expectation != nil {
+		t.expectation.answering.Store(false)
+	}
+	return t.a.Interim(code, http.Header(header))
+}
