@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 var retryFaults = []fault{
@@ -18,10 +19,11 @@ var retryFaults = []fault{
 		ours:  "none of 200 requests fails",
 	},
 	{
-		name: "stale_connection_post", what: "a POST over an idle connection that the backend closes as it comes",
+		name: "stale_connection_post", what: "20 POSTs to a backend that closes each connection, unread, as its second request comes",
 		run:   staleConnectionPost,
-		stock: "502",
-		ours:  "502", pending: needsEngine,
+		stock: "10 are answered 502",
+		// That nothing was read cannot be known the first time, and a POST must not be sent twice.
+		ours: "1 is answered 502",
 	},
 	{
 		name: "stale_status_replays_post", what: "`lb_retry_match` asks for POST and status 502; the first try is answered 502, the second breaks after the body was read",
@@ -63,10 +65,7 @@ func triedBackends(t *testing.T, proxy string) string {
 }
 
 // hastyBackend answers one request on each connection and closes it, unread, when a second one comes.
-type hastyBackend struct {
-	addr  string
-	stale atomic.Int64 // requests that came over a connection that had served one
-}
+type hastyBackend struct{ addr string }
 
 func newHastyBackend(t *testing.T) *hastyBackend {
 	t.Helper()
@@ -98,7 +97,6 @@ func (b *hastyBackend) serve(conn *net.TCPConn) {
 	_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 	// The first byte tells that a request came; the rest is lost with the connection.
 	if n, _ := conn.Read(make([]byte, 1)); n == 1 {
-		b.stale.Add(1)
 		_ = conn.SetLinger(0)
 	}
 }
@@ -109,15 +107,19 @@ func staleConnectionPost(t *testing.T, proxy string) string {
 	{$PROXY} {$A}
 }
 `, map[string]string{"A": b.addr})
-	for {
-		r := s.do(newRequest(t, http.MethodPost, s.URL("PORT", "/"), "body"))
-		if b.stale.Load() > 0 {
-			return fmt.Sprint(r.Status)
+	lost := 0
+	for range 20 {
+		if r := s.do(newRequest(t, http.MethodPost, s.URL("PORT", "/"), "body")); r.Status == http.StatusBadGateway {
+			lost++
+		} else if r.Status != http.StatusOK {
+			t.Fatalf("status %d: %s", r.Status, r.Body)
 		}
-		if r.Status != http.StatusOK {
-			t.Fatalf("status %d over a new connection: %s", r.Status, r.Body)
-		}
+		time.Sleep(20 * time.Millisecond) // the connection is idle
 	}
+	if lost == 1 {
+		return "1 is answered 502"
+	}
+	return fmt.Sprintf("%d are answered 502", lost)
 }
 
 func staleStatus(t *testing.T, proxy string) string {

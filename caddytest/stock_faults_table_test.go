@@ -20,13 +20,7 @@ type fault struct {
 	run func(t *testing.T, proxy string) string
 
 	stock, ours string // what run says of reverse_proxy, and of lb_proxy
-
-	// pending is why lb_proxy shares the fault; empty when it does not.
-	pending string
 }
-
-// needsEngine is said of faults that lie in net/http's transport, which both handlers send requests through.
-const needsEngine = "not yet: needs the own HTTP/1.1 engine"
 
 // faults is every line of the page, in its order.
 var faults = slices.Concat(
@@ -111,14 +105,10 @@ func faultsTable(t *testing.T) []string {
 			t.Errorf("two scenarios are named %s", f.name)
 		}
 		seen[f.name] = true
-		if (f.stock == f.ours) != (f.pending != "") {
-			t.Errorf("%s: a fault is shared exactly while it is pending", f.name)
+		if f.stock == f.ours {
+			t.Errorf("%s: both answer alike, so this is no fault of one", f.name)
 		}
-		ours := f.ours
-		if f.pending != "" {
-			ours += " (" + f.pending + ")"
-		}
-		lines = append(lines, "| `"+f.name+"` | "+f.what+" | "+f.stock+" | "+ours+" |")
+		lines = append(lines, "| `"+f.name+"` | "+f.what+" | "+f.stock+" | "+f.ours+" |")
 	}
 	return lines
 }

@@ -46,7 +46,7 @@ func (b *answerBody) Read(p []byte) (int, error) {
 // finish ends the reading: the connection is free for another exchange, or broken.
 func (b *answerBody) finish() {
 	c := b.x.conn
-	if b.err != io.EOF || c.len() > 0 {
+	if b.err != io.EOF || !b.x.framing.close && !c.drained() {
 		// Whatever follows the answer was not asked for.
 		b.x.framing.close = true
 	}

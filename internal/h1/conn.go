@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -19,7 +20,8 @@ type conn struct {
 	owner     atomic.Pointer[Exchange]
 	closed    atomic.Bool
 	reused    bool          // it has served an exchange
-	idleSince time.Duration // guarded by host.mu
+	idleSince time.Duration // guarded by host.mu while it is idle
+	idleFor   time.Duration // before the current exchange
 	before    int64         // bytes sent before the current exchange
 
 	// Of the current exchange. They are kept here, since a goroutine that still sends the body of an exchange's
@@ -36,6 +38,15 @@ type conn struct {
 type wire struct {
 	net.Conn
 	sent atomic.Int64
+	dry  bool // nothing is to be read; for the reader's goroutine
+}
+
+// Read implements io.Reader.
+func (w *wire) Read(p []byte) (int, error) {
+	if w.dry {
+		return 0, os.ErrDeadlineExceeded // TLS can go on after an error of this kind
+	}
+	return w.Conn.Read(p)
 }
 
 // Write implements io.Writer. Bytes count from the moment they may be on their way: the server's reaction can be read before
@@ -105,6 +116,21 @@ func (c *conn) sent() int64 { return c.wire.sent.Load() - c.before }
 // unasked. What it sent could otherwise be taken for the answer to the next request.
 func (c *conn) alive() bool { return !c.closed.Load() && c.look.quiet() }
 
+// drained reports whether everything that was received has been read, but for what is in the socket, which alive looks
+// at: TLS may hold bytes behind the answer, or its end.
+func (c *conn) drained() bool {
+	if c.len() > 0 {
+		return false
+	}
+	if c.Conn == c.wire {
+		return true
+	}
+	c.wire.dry = true
+	n, err := c.Conn.Read(c.mem[:1])
+	c.wire.dry = false
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
+}
+
 // abort ends the exchange x on the connection, for the given reason if not nil, unless it has ended there. Whoever reads or
 // writes gets an error. Any goroutine may call it.
 func (c *conn) abort(x *Exchange, reason error) {
@@ -172,11 +198,19 @@ func (c *conn) interrupt(x *Exchange) {
 // close closes a connection that nobody uses.
 func (c *conn) close() { c.shut(c.Conn) }
 
+// shut closes the connection by nc, and gives up its place among those of the host.
 func (c *conn) shut(nc net.Conn) {
+	if c.end(nc) {
+		c.host.left()
+	}
+}
+
+// end closes the connection by nc, once.
+func (c *conn) end(nc net.Conn) bool {
 	if c.closed.Swap(true) {
-		return
+		return false
 	}
 	_ = nc.Close()
 	c.host.client.watcher.remove(c)
-	c.host.left()
+	return true
 }

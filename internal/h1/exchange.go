@@ -116,6 +116,9 @@ func (x *Exchange) try(c *conn) *Error {
 		failure.Phase = Receiving
 	} else {
 		failure.Unseen = c.unseen(err)
+		if c.reused && x.cause.Load() == nil {
+			c.host.lifetime.ended(c.idleFor, now())
+		}
 	}
 	x.stopUpload()
 	c.abort(x, nil)

@@ -31,6 +31,7 @@ func (h *head) frame(method string) (framing, error) {
 	if err != nil {
 		return f, err
 	}
+	delete(h.header, "Transfer-Encoding") // of this connection alone
 	if chunked && declared >= 0 {
 		// The length is not to be trusted, and neither is what follows the answer (RFC 9112, section 6.1).
 		delete(h.header, "Content-Length")

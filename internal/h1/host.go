@@ -17,6 +17,8 @@ type Host struct {
 	open    int        // connections there are or are being made
 	waiting []*waiter  // for a connection, when their number is bounded
 	retired bool       // no connection is kept any more
+
+	lifetime lifetime
 }
 
 // waiter is an exchange that waits for its turn under MaxConnsPerHost. It is handed an idle connection, or nil
@@ -27,6 +29,11 @@ type waiter struct{ turn chan *conn }
 func (h *Host) idleTake() *conn {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.lastIdle()
+}
+
+// lastIdle is idleTake for a caller who holds h.mu.
+func (h *Host) lastIdle() *conn {
 	n := len(h.idle)
 	if n == 0 {
 		return nil
@@ -44,15 +51,29 @@ func (h *Host) take(x *Exchange, fresh bool) (*conn, error) {
 		if c == nil {
 			break
 		}
-		if c.alive() {
+		at := now()
+		c.idleFor = at - c.idleSince
+		switch {
+		case !c.alive():
+			h.lifetime.ended(c.idleFor, at)
+			c.close()
+		case !isIdempotent(x.Request) && !h.lifetime.covers(c.idleFor, at):
+			h.keep(c)
+			fresh = true
+		default:
 			return c, nil
 		}
-		c.close()
 	}
 	if h.client.options.MaxConnsPerHost > 0 {
 		c, err := h.awaitTurn(x.Request.Context())
-		if c != nil || err != nil {
-			return c, err
+		if err != nil {
+			return nil, err
+		}
+		if c != nil && !fresh && c.alive() {
+			return c, nil
+		}
+		if c != nil {
+			c.end(c.Conn) // the new one takes its place
 		}
 	} else {
 		h.mu.Lock()
@@ -62,17 +83,12 @@ func (h *Host) take(x *Exchange, fresh bool) (*conn, error) {
 	return h.dial(x)
 }
 
-// awaitTurn returns nil when a connection may be made, which counts already, or one that became idle.
+// awaitTurn returns nil when a connection may be made, which counts already, or one that is idle.
 func (h *Host) awaitTurn(ctx context.Context) (*conn, error) {
-	h.mu.Lock()
-	if h.open < h.client.options.MaxConnsPerHost {
-		h.open++
-		h.mu.Unlock()
-		return nil, nil
+	c, w := h.claim()
+	if w == nil {
+		return c, nil
 	}
-	w := &waiter{turn: make(chan *conn, 1)}
-	h.waiting = append(h.waiting, w)
-	h.mu.Unlock()
 	select {
 	case c := <-w.turn:
 		return c, nil
@@ -92,6 +108,23 @@ func (h *Host) awaitTurn(ctx context.Context) (*conn, error) {
 		}
 	}
 	return nil, ctx.Err()
+}
+
+// claim is awaitTurn without the wait: the waiter is not nil when there has to be one. Looking and lining up are one step,
+// so that no connection is given back in between and left lying.
+func (h *Host) claim() (*conn, *waiter) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c := h.lastIdle(); c != nil {
+		return c, nil
+	}
+	if h.open < h.client.options.MaxConnsPerHost {
+		h.open++
+		return nil, nil
+	}
+	w := &waiter{turn: make(chan *conn, 1)}
+	h.waiting = append(h.waiting, w)
+	return nil, w
 }
 
 // dial makes a connection, which counts already.
@@ -211,6 +244,19 @@ func (h *Host) idleCount() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.idle)
+}
+
+// keep puts an idle connection back that was not used.
+func (h *Host) keep(c *conn) {
+	h.mu.Lock()
+	retired := h.retired
+	if !retired {
+		h.idle = append(h.idle, c)
+	}
+	h.mu.Unlock()
+	if retired {
+		c.close()
+	}
 }
 
 // oldest takes out the connection that has been idle for longest; nil when there is none.

@@ -78,7 +78,6 @@ func (x *Exchange) answer(h head) error {
 		return nil
 	}
 	if f.chunked {
-		delete(h.header, "Transfer-Encoding")
 		r.Trailer = announced(h.header)
 	}
 	x.body = answerBody{x: x, left: f.length}
