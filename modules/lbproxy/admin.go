@@ -28,6 +28,8 @@ const maxPatchBody = 64 << 10
 //	GET   /lb/pools
 //	GET   /lb/pools/<name>
 //	PATCH /lb/pools/<name>/backends/<address>   {"drain": true} {"weight": 5}
+//
+// and has its backends in GET /reverse_proxy/upstreams, beside those of Caddy's own proxy.
 type adminAPI struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -40,10 +42,10 @@ func (adminAPI) CaddyModule() caddy.ModuleInfo {
 
 // Routes implements caddy.AdminRouter.
 func (adminAPI) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{
-		{Pattern: "/lb/pools", Handler: caddy.AdminHandlerFunc(listPools)},
-		{Pattern: "/lb/pools/", Handler: caddy.AdminHandlerFunc(onePool)},
-	}
+	return append(upstreamRoutes(),
+		caddy.AdminRoute{Pattern: "/lb/pools", Handler: caddy.AdminHandlerFunc(listPools)},
+		caddy.AdminRoute{Pattern: "/lb/pools/", Handler: caddy.AdminHandlerFunc(onePool)},
+	)
 }
 
 func listPools(w http.ResponseWriter, r *http.Request) error {

@@ -42,6 +42,8 @@ func (ex *exchange) prepareBody() *failure {
 			out.ContentLength = length
 			out.Header["Content-Length"] = []string{strconv.FormatInt(length, 10)}
 		}
+	} else if ex.probablyEmpty() && ex.body.probe(probeTime) {
+		out.ContentLength = 0
 	}
 	if len(ex.in.Trailer) > 0 && !h.ways.needsLength {
 		// Only chunked framing has room for trailers in HTTP/1.1.

@@ -53,7 +53,7 @@ func TestBadRequestOptions(t *testing.T) {
 		"replace_status @a 200":             "define it above",
 		"replace_status 200 {\n respond\n}": "write handle_response",
 		"handle_response @a {\n}":           "define it above",
-		"handle_response @a @b {\n}":        "one response matcher at most",
+		"handle_response @a @b {\n}":        "only a single response matcher",
 		"handle_response {\n nonsense\n}":   "nonsense",
 		"@a nonsense":                       "nonsense",
 	} {

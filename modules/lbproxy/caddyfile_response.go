@@ -55,7 +55,8 @@ func (h *Handler) finalize(helper httpcaddyfile.Helper) error {
 		d.Next() // handle_response
 		args := d.RemainingArgs()
 		if len(args) > 1 {
-			return d.Errf("handle_response takes one response matcher at most, but got: %s", strings.Join(args, " "))
+			// The words are those of reverse_proxy, which tools may look for.
+			return d.Errf("too many arguments for 'handle_response': only a single response matcher name is allowed, but got: %s", args)
 		}
 		var rh caddyhttp.ResponseHandler
 		if len(args) == 1 {

@@ -65,7 +65,7 @@ func (p *pool) newEntry(key backendKey, spec memberSpec) *entry {
 		p.log.Warn("no active checks for an address that depends on the request", zap.Stringer("address", spec.address))
 	}
 	if hc := p.config.HealthChecks; hc != nil && hc.Passive != nil && hc.Passive.FailDuration > 0 {
-		e.passive = acquirePassive(hc.Passive, key.pool+" "+key.id)
+		e.passive = acquirePassive(hc.Passive, key.String())
 		e.cancel = e.passive.subscribe(p.refresh)
 	}
 	return e

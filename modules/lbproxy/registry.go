@@ -19,6 +19,9 @@ type backendKey struct {
 	id   string // lb.Address.ID
 }
 
+// String tells backends apart, as the struct does.
+func (k backendKey) String() string { return k.pool + " " + k.id }
+
 // acquireBackend takes a reference to a backend's state, making it when nobody has one. Each call is followed
 // by one releaseBackend.
 func acquireBackend(key backendKey, address lb.Address) *lb.Backend {

@@ -13,6 +13,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"golang.org/x/net/http/httpguts"
 )
 
 // respond gives the attempt's answer to the client, or to the handle_response route that matches it.
@@ -72,6 +73,9 @@ func (ex *exchange) deliver(a *attempt, incremental bool) error {
 	announced := len(res.Trailer)
 	if announced > 0 {
 		out.Add("Trailer", strings.Join(slices.Sorted(maps.Keys(res.Trailer)), ", "))
+		if ex.needsChunks() {
+			delete(out, "Content-Length")
+		}
 	}
 	ex.allowEarlyAnswer()
 	w.WriteHeader(res.StatusCode)
@@ -86,6 +90,13 @@ func (ex *exchange) deliver(a *attempt, incremental bool) error {
 	ex.logDelivered(a)
 	ex.linger(a)
 	return nil
+}
+
+// needsChunks reports whether an answer with trailers must not tell its length: in HTTP/1.1 only the chunked framing has
+// room for them (RFC 9112, section 7.1.2). A client that does not take trailers gets the length instead.
+func (ex *exchange) needsChunks() bool {
+	return ex.in.ProtoMajor == 1 && ex.in.ProtoMinor == 1 && ex.in.Method != http.MethodHead &&
+		httpguts.HeaderValuesContainsToken(ex.in.Header["Te"], "trailers")
 }
 
 // answerHeader is the answer's header as the client gets it where header_down is configured: without what belongs to the backend's connection,
