@@ -59,6 +59,7 @@ func (a *App) Start() error {
 	}
 	wg.Wait()
 	enterRunning(a)
+	startGCPace()
 	return nil
 }
 

@@ -13,7 +13,11 @@ import (
 )
 
 // copyBufferSize is the size of the buffers that bodies are copied through.
-const copyBufferSize = 32 << 10
+const copyBufferSize = 64 << 10
+
+// writeAtLeast is how much of a body that nobody asked to flush is written at once, as the server would hold less back itself. The first
+// bytes, which came with the header, so go out together with what follows them.
+const writeAtLeast = 4 << 10
 
 var copyBuffers = sync.Pool{New: func() any { return new([copyBufferSize]byte) }}
 
@@ -35,17 +39,23 @@ func copyBody(w http.ResponseWriter, src io.Reader, flush time.Duration) error {
 	buf := copyBuffers.Get().(*[copyBufferSize]byte)
 	defer copyBuffers.Put(buf)
 	if flush == 0 {
-		return copyAll(w, src, buf[:])
+		return copyAll(w, src, buf[:], writeAtLeast)
 	}
 	f := flushers.Get().(*flusher)
 	f.start(w, flush)
 	defer f.stop()
-	return copyAll(f, src, buf[:])
+	return copyAll(f, src, buf[:], 1)
 }
 
-func copyAll(dst io.Writer, src io.Reader, buf []byte) error {
+// copyAll copies src to dst through buf, as much at a time as is there but at least so many bytes, except at the end.
+func copyAll(dst io.Writer, src io.Reader, buf []byte, least int) error {
 	for {
 		n, readErr := src.Read(buf)
+		for readErr == nil && n < least {
+			var more int
+			more, readErr = src.Read(buf[n:])
+			n += more
+		}
 		if n > 0 {
 			wrote, err := dst.Write(buf[:n])
 			if err == nil && wrote != n {

@@ -15,6 +15,9 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
+// streamBufferSize is the default size of the buffer for each direction of an upgraded connection.
+const streamBufferSize = 32 << 10
+
 // switchProtocols connects client and backend after an answer of 101 (RFC 9110, section 7.8), and returns when
 // their connection ends.
 func (ex *exchange) switchProtocols(a *attempt) error {
@@ -106,7 +109,7 @@ func (ex *exchange) runStream(a *attempt, st *stream, buffered []byte) {
 	}
 	size := ex.h.StreamBufferSize
 	if size <= 0 {
-		size = copyBufferSize
+		size = streamBufferSize
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = oneWay(st, st.backend, st.client, size) })
@@ -124,7 +127,7 @@ func (ex *exchange) logStream(a *attempt, begun time.Time, err error) {
 // oneWay copies one direction of a stream. Its end is passed on as a half-close, and the other direction goes
 // on; whatever else happens ends the stream.
 func oneWay(st *stream, dst, src *streamEnd, size int) error {
-	err := copyAll(dst, src, make([]byte, size))
+	err := copyAll(dst, src, make([]byte, size), 1)
 	if err == nil {
 		err = dst.CloseWrite()
 	}
