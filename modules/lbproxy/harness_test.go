@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -78,9 +80,10 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 // proxy is a running Caddy with one lb_proxy handler.
 type proxy struct {
-	t       *testing.T
-	address string
-	client  *http.Client
+	t        *testing.T
+	address  string
+	client   *http.Client
+	reloaded time.Time
 }
 
 // options of a proxy's server, as JSON members.
@@ -146,7 +149,9 @@ func (p *proxy) tryLoad(handler string, options ...serverOptions) error {
 	if !json.Valid([]byte(config)) {
 		p.t.Fatalf("bad JSON: %s", config)
 	}
-	return caddy.Load([]byte(config), true)
+	err := caddy.Load([]byte(config), true)
+	p.reloaded = time.Now()
+	return err
 }
 
 func freeAddress(t *testing.T) string {
@@ -194,6 +199,9 @@ func (p *proxy) send(method, path string, body io.Reader, fields ...string) repl
 func (p *proxy) do(req *http.Request) reply {
 	p.t.Helper()
 	res, err := p.client.Do(req)
+	for err != nil && p.handedOver(req, err) {
+		res, err = p.client.Do(req)
+	}
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -203,6 +211,16 @@ func (p *proxy) do(req *http.Request) reply {
 		p.t.Fatal(err)
 	}
 	return reply{status: res.StatusCode, header: res.Header, trailer: res.Trailer, body: string(text), res: res}
+}
+
+// handover is how long after a reload a connection may be lost. Each configuration of Caddy listens on a socket of its own,
+// and what waits in the old one when it closes is reset, whatever the handler.
+const handover = 2 * time.Second
+
+// handedOver reports whether a request may be repeated because its connection was lost with a listener.
+func (p *proxy) handedOver(req *http.Request, err error) bool {
+	lost := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	return lost && req.Method == http.MethodGet && time.Since(p.reloaded) < handover
 }
 
 // raw sends text over a connection of its own and returns the connection and a reader of it.

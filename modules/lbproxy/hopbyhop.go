@@ -3,31 +3,30 @@ package lbproxy
 import (
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
 )
 
-// hopByHop are the fields that concern one connection only (RFC 9110, section 7.6.1), and two that a proxy must
-// not pass on for what they say about one hop: Alt-Svc and Proxy-Connection.
-var hopByHop = [...]string{
-	"Alt-Svc",
-	"Connection",
-	"Keep-Alive",
-	"Proxy-Authenticate",
-	"Proxy-Authorization",
-	"Proxy-Connection",
-	"Te",
-	"Trailer",
-	"Transfer-Encoding",
-	"Upgrade",
+// isHopByHop reports whether a field concerns one connection only (RFC 9110, section 7.6.1). So do two that a proxy must not
+// pass on for what they say about one hop: Alt-Svc and Proxy-Connection.
+func isHopByHop(field string) bool {
+	switch field {
+	case "Alt-Svc", "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+		"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return false
 }
 
 // removeHopByHop deletes the fields that concern one connection only, those that Connection nominates included.
 func removeHopByHop(header http.Header) {
 	eachNominated(header, func(field string) { delete(header, field) })
-	for _, field := range hopByHop {
-		delete(header, field)
+	for field := range header {
+		if isHopByHop(field) {
+			delete(header, field)
+		}
 	}
 }
 
@@ -44,17 +43,7 @@ func eachNominated(header http.Header, f func(field string)) {
 
 // endToEnd reports whether a field is passed on; nominated are those that Connection names.
 func endToEnd(field string, nominated []string) bool {
-	switch field {
-	case "Alt-Svc", "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
-		"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
-		return false
-	}
-	for _, n := range nominated {
-		if n == field {
-			return false
-		}
-	}
-	return true
+	return !isHopByHop(field) && !slices.Contains(nominated, field)
 }
 
 // addEndToEnd adds to dst what is passed on of src. The slices of src are shared where dst has no such field.
