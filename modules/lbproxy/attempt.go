@@ -37,8 +37,9 @@ type attempt struct {
 	name   string // host and port with the name as configured, for Host and placeholders
 	host   string // the host in it
 
-	req *http.Request
-	url url.URL
+	key string        // of the connections that it may use
+	req *http.Request // the client's own, if that is plain
+	url url.URL       // of req, if that is a copy
 
 	begun    time.Time
 	res      *http.Response
@@ -122,20 +123,36 @@ func (a *attempt) prepare() *failure {
 	}
 	ex.current.Store(a)
 
-	a.url = ex.url
-	a.url.Host = a.connectionKey()
+	a.key = a.connectionKey()
+	a.setVars()
 	if a.byModule() {
 		a.traceConnection()
+	}
+	return a.makeRequest()
+}
+
+// makeRequest makes what is sent, for the transport that is to carry it.
+func (a *attempt) makeRequest() *failure {
+	ex := a.ex
+	if ex.out == nil {
+		if a.trace == nil {
+			a.req = ex.in // the engine edits it as it is written
+			return nil
+		}
+		if f := ex.prepareCopy(); f != nil {
+			return f
+		}
 	}
 	a.req = ex.out
 	if ex.tries > 1 {
 		a.req = ex.out.WithContext(a)
 	}
+	a.url = ex.url
+	a.url.Host = a.key
 	a.req.URL = &a.url
 	if ex.body != nil {
 		a.attachBody()
 	}
-	a.setVars()
 	return a.changeHeader()
 }
 
@@ -166,7 +183,7 @@ func (a *attempt) resolve() error {
 	return nil
 }
 
-// connectionKey is the URL's host. Transports keep connections by it and connect to what the context says, so it
+// connectionKey is what connections are kept by, as the URL's host where Caddy's transports do that. They connect to what the context says, so it
 // has to differ wherever connections must not be shared: by backend, and by client or server name where they
 // are part of the connection. It is escaped as a host would not parse otherwise.
 func (a *attempt) connectionKey() string {

@@ -24,7 +24,13 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 	if a.trace != nil {
 		return a.roundTripByModule()
 	}
-	a.engine.Request, a.engine.Interim = a.req, a
+	a.engine.Request, a.engine.Context, a.engine.Interim = a.req, a, a
+	if a.ex.out == nil {
+		a.engine.Edit = a.ex
+		if a.way.hostOfBackend {
+			a.engine.Host = a.name
+		}
+	}
 	err := a.connections().RoundTrip(&a.engine)
 	switch {
 	case err == nil:
@@ -33,9 +39,8 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 		// Nothing was sent yet.
 		a.way.http2.Store(a.member.HostPort(), nil)
 		a.traceConnection()
-		a.req = a.req.WithContext(a)
-		if a.ex.body != nil {
-			a.attachBody()
+		if f := a.makeRequest(); f != nil {
+			return nil, f
 		}
 		return a.roundTripByModule()
 	default:
@@ -66,9 +71,9 @@ func (a *attempt) byModule() bool {
 // connections is where the engine keeps the connections that the attempt may use.
 func (a *attempt) connections() *h1.Host {
 	if a.way.perClient || a.way.perName != "" || a.member.HostPort() != a.dial.Address {
-		return a.way.engine.Transient(a.url.Host)
+		return a.way.engine.Transient(a.key)
 	}
-	return a.way.engine.Host(a.url.Host)
+	return a.way.engine.Host(a.key)
 }
 
 // whyNoEngine says what of an http transport's configuration only Caddy's own module can do; nothing when the engine

@@ -93,6 +93,10 @@ func (ex *exchange) fail(f *failure) error {
 
 // classify says what the error of a round trip means.
 func (a *attempt) classify(err error) *failure {
+	var known *failure
+	if errors.As(err, &known) {
+		return known
+	}
 	var bodyErr error
 	if a.ex.body != nil {
 		bodyErr = a.ex.body.failure()

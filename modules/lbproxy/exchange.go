@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddylb/caddy-lb/internal/h1"
 	"github.com/caddylb/caddy-lb/modules/selection"
 )
 
@@ -30,8 +31,12 @@ type exchange struct {
 	// this one has its own.
 	prev *exchange
 
+	// added are the fields that a plain request is sent with; see isPlain.
+	added    [4]h1.Field
+	numAdded int
+
 	// out is the request as every try starts from it: a copy of in, prepared for sending but for what depends
-	// on the backend. The first try sends it itself.
+	// on the backend. The first try sends it itself. A plain request has none as long as the engine carries it.
 	out         *http.Request
 	url         url.URL     // of out, without scheme and host
 	header      http.Header // of out, before what depends on the backend

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddylb/caddy-lb/internal/h1"
 )
 
 // The fields by which backends learn about the client.
@@ -16,19 +18,28 @@ const (
 	forwardedHost  = "X-Forwarded-Host"
 )
 
-// addForwarded sets the X-Forwarded-* fields. What the client sent of them is kept only when the peer is a
-// trusted proxy; otherwise anybody could claim another address. A field that an earlier handler set to no value
-// at all stays out.
+// addForwarded sets the X-Forwarded-* fields.
 func (ex *exchange) addForwarded() {
-	header := ex.out.Header
-	peer, trusted, known := ex.peer()
+	header, slot := ex.out.Header, 0
+	known := ex.forwardedFields(header, func(field, value string) {
+		slot++
+		ex.set(header, field, slot, value)
+	})
 	if !known {
 		delete(header, forwardedFor)
 		delete(header, forwardedProto)
 		delete(header, forwardedHost)
-		return
 	}
+}
 
+// forwardedFields calls set with the X-Forwarded-* fields to send for a request with the given header. What the client sent of them is
+// kept only when the peer is a trusted proxy; otherwise anybody could claim another address. A field that an earlier handler
+// set to no value at all stays out, and so do all of them when it reports that the peer is not known.
+func (ex *exchange) forwardedFields(header http.Header, set func(field, value string)) (known bool) {
+	peer, trusted, known := ex.peer()
+	if !known {
+		return false
+	}
 	if prior, ok := header[forwardedFor]; !ok || prior != nil {
 		list := peer
 		if before := strings.Join(prior, ", "); trusted && before != "" {
@@ -38,27 +49,24 @@ func (ex *exchange) addForwarded() {
 			}
 		}
 		if list != "" {
-			ex.set(header, forwardedFor, 1, list)
+			set(forwardedFor, list)
 		}
 	}
 	proto := "http"
 	if ex.in.TLS != nil {
 		proto = "https"
 	}
-	ex.forward(header, forwardedProto, 2, proto, trusted)
-	ex.forward(header, forwardedHost, 3, ex.in.Host, trusted)
-}
-
-// forward sets a field to the last value that a trusted proxy gave it, else to own.
-func (ex *exchange) forward(header http.Header, field string, slot int, own string, trusted bool) {
-	prior, ok := header[field]
-	if ok && prior == nil {
-		return
+	for _, f := range [...]h1.Field{{Name: forwardedProto, Value: proto}, {Name: forwardedHost, Value: ex.in.Host}} {
+		prior, ok := header[f.Name]
+		if ok && prior == nil {
+			continue
+		}
+		if n := len(prior); trusted && n > 0 && prior[n-1] != "" {
+			f.Value = prior[n-1]
+		}
+		set(f.Name, f.Value)
 	}
-	if n := len(prior); trusted && n > 0 && prior[n-1] != "" {
-		own = prior[n-1]
-	}
-	ex.set(header, field, slot, own)
+	return true
 }
 
 // peer is the address of the client's end of the connection, without port and IPv6 zone, and whether it is a

@@ -78,6 +78,7 @@ type Handler struct {
 	ways           *transports
 	trustedProxies []netip.Prefix
 	retry          retryRules
+	plain          bool  // mayBePlain
 	requestBuffers int64 // RequestBuffers, or what the transport asks for
 	answerBuffers  int64 // ResponseBuffers, or what the transport asks for
 	streams        *streams
@@ -154,7 +155,11 @@ func (h *Handler) provisionRequestSide(ctx caddy.Context) error {
 			return fmt.Errorf("rewrite: %w", err)
 		}
 	}
-	return h.retry.provision(ctx, h.LoadBalancing)
+	if err := h.retry.provision(ctx, h.LoadBalancing); err != nil {
+		return err
+	}
+	h.plain = h.mayBePlain()
+	return nil
 }
 
 // Cleanup closes upgraded connections, at once or after StreamCloseDelay, and gives the pool back.

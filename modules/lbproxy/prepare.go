@@ -25,9 +25,18 @@ func (h *Handler) newExchange(w http.ResponseWriter, r *http.Request, next caddy
 	return ex
 }
 
-// prepare does what is needed once for a request, whatever backends it is given to: a copy of it that may be
-// changed, without what concerns only the client's connection, and with what a proxy adds.
+// prepare does what is needed once for a request, whatever backends it is given to.
 func (ex *exchange) prepare() *failure {
+	ex.pick.Key = ex.pool.Key(ex.in, ex.repl)
+	if ex.isPlain() && ex.editHeader() {
+		return nil
+	}
+	return ex.prepareCopy()
+}
+
+// prepareCopy makes a copy of the request that may be changed, without what concerns only the client's connection, and with
+// what a proxy adds.
+func (ex *exchange) prepareCopy() *failure {
 	h := ex.h
 	ex.copyRequest()
 	if h.Rewrite != nil && h.Rewrite.Rewrite(ex.out, ex.repl) && (h.Rewrite.Method == http.MethodGet || h.Rewrite.Method == http.MethodHead) {
@@ -40,7 +49,6 @@ func (ex *exchange) prepare() *failure {
 	ex.prepareHeader()
 	ex.upgradeTunnel()
 	ex.header = ex.out.Header
-	ex.pick.Key = ex.pool.Key(ex.in, ex.repl)
 	return nil
 }
 

@@ -73,7 +73,7 @@ func (r *retryRules) left(ex *exchange) bool {
 // configured for failed requests, else GET.
 func (r *retryRules) allowsFailed(ex *exchange) bool {
 	if len(r.onFailure) == 0 {
-		return ex.out.Method == http.MethodGet
+		return ex.current.Load().req.Method == http.MethodGet
 	}
 	ex.failedTry = true
 	defer func() { ex.failedTry = false }()
