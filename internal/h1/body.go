@@ -52,6 +52,7 @@ func (b *answerBody) finish() {
 	}
 	c.releaseMemory()
 	if b.err == io.EOF {
+		b.x.answered.Store(true)
 		c.done(b.x)
 	} else {
 		c.abort(b.x, nil)

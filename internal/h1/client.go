@@ -80,6 +80,7 @@ type Client struct {
 
 	mu        sync.Mutex
 	transient map[string]*Host // those whose key depends on requests
+	tidyAt    int              // how many of them are too many to have no look at
 	closed    atomic.Bool
 }
 
@@ -120,11 +121,19 @@ func (c *Client) Transient(key string) *Host {
 	defer c.mu.Unlock()
 	h := c.transient[key]
 	if h == nil {
+		if len(c.transient) >= c.tidyAt {
+			// Nobody sweeps while no connection comes about.
+			c.forgetUnused()
+			c.tidyAt = max(minTidy, 2*len(c.transient))
+		}
 		h = &Host{client: c, key: key}
 		c.transient[key] = h
 	}
 	return h
 }
+
+// minTidy is how many transient hosts there may be before those without connections are looked for.
+const minTidy = 256
 
 // Retain forgets the hosts that keep does not want, and closes their idle connections; those in use are closed when
 // they are done. Transient hosts are forgotten when they have had no connection for a while.
@@ -174,8 +183,13 @@ func (c *Client) all() []*Host {
 func (c *Client) forgetTransient() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.forgetUnused()
+}
+
+// forgetUnused is forgetTransient for a caller who holds c.mu.
+func (c *Client) forgetUnused() {
 	for key, h := range c.transient {
-		if h.unused() {
+		if h.retireUnused() {
 			delete(c.transient, key)
 		}
 	}

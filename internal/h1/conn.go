@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -37,8 +38,11 @@ type conn struct {
 // wire is the connection itself, with a count of what was sent.
 type wire struct {
 	net.Conn
-	sent atomic.Int64
-	dry  bool // nothing is to be read; for the reader's goroutine
+	writing sync.Mutex   // held while something is written; readers take it only when all is over
+	sent    atomic.Int64 // changed with writing held
+	broken  bool         // a write failed otherwise than because the server has ended the connection; guarded by writing
+	halted  bool         // nothing more is to be written; guarded by writing
+	dry     bool         // nothing is to be read; for the reader's goroutine
 }
 
 // Read implements io.Reader.
@@ -49,15 +53,30 @@ func (w *wire) Read(p []byte) (int, error) {
 	return w.Conn.Read(p)
 }
 
-// Write implements io.Writer. Bytes count from the moment they may be on their way: the server's reaction can be read before
-// the write returns.
+// Write implements io.Writer.
 func (w *wire) Write(p []byte) (int, error) {
-	w.sent.Add(int64(len(p)))
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	if w.halted {
+		return 0, os.ErrDeadlineExceeded
+	}
 	n, err := w.Conn.Write(p)
-	if n < len(p) {
-		w.sent.Add(int64(n - len(p)))
+	w.sent.Add(int64(n))
+	if err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, os.ErrDeadlineExceeded) {
+		w.broken = true
 	}
 	return n, err
+}
+
+// halt keeps anything more from being written, and waits for what is being written just now. It reports whether a write took
+// note of an error of the connection: the kernel tells of it only once, and afterwards a reader finds a plain end, as if
+// the server had closed the connection in order.
+func (w *wire) halt() (broken bool) {
+	_ = w.SetWriteDeadline(time.Unix(1, 0))
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	w.halted = true
+	return w.broken
 }
 
 // CloseWrite closes the direction to the server, if the connection can do that.
@@ -173,13 +192,23 @@ func (c *conn) awaitHeader() {
 	}
 }
 
+// suspendHeader ends that time until it begins anew.
+func (c *conn) suspendHeader() {
+	if by := c.headerBy.Load(); by > 0 {
+		c.headerBy.CompareAndSwap(by, 0)
+	}
+}
+
 // overdue reports whether the exchange x on the connection has to end.
 func (c *conn) overdue(x *Exchange, at time.Duration) bool {
 	if by := c.headerBy.Load(); by > 0 && int64(at) >= by {
 		return true
 	}
+	if by := x.endBy.Load(); by > 0 && int64(at) >= by {
+		return true
+	}
 	select {
-	case <-x.Request.Context().Done():
+	case <-x.context().Done():
 		return true
 	default:
 		return false
@@ -188,7 +217,7 @@ func (c *conn) overdue(x *Exchange, at time.Duration) bool {
 
 // interrupt ends an exchange that is overdue.
 func (c *conn) interrupt(x *Exchange) {
-	err := x.Request.Context().Err()
+	err := x.context().Err()
 	if err == nil {
 		err = errHeaderTimeout
 	}

@@ -9,15 +9,28 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // Exchange is one request with its answer. Set Request, call [Host.RoundTrip], use Response, call End. An Exchange is
-// used once, by one goroutine but for End and the body's Close, which any may call.
+// used once, by one goroutine but for End and the body's Close, which any may call once RoundTrip has returned. What sends the
+// request's body may look at the Exchange, not at its Request, for a moment after End.
 type Exchange struct {
 	// Request is what is sent: method, URL, Host, Header, Body, ContentLength (-1: not known), Trailer. Its header
 	// is sent as it is, but for Host and what says how the body ends. GetBody, when not nil, gives the body again.
 	// The exchange ends when its context does.
 	Request *http.Request
+
+	// Context, when not nil, takes the place of the request's.
+	Context context.Context
+
+	// Host, when not empty, takes the place of the request's.
+	Host string
+
+	// Edit, when not nil, changes the header as it is written, so that the request can be one that must not change.
+	Edit Edit
 
 	// Interim, when not nil, is given interim answers.
 	Interim Interim
@@ -31,9 +44,24 @@ type Exchange struct {
 	framing  framing
 	body     answerBody
 	upload   *upload
+	last     bool                  // the connection serves no exchange after this one
 	cause    atomic.Pointer[error] // why it was ended from outside; nil when it was not
+	answered atomic.Bool           // the answer was read to its end
+	endBy    atomic.Int64          // when what End left has to be over, by now; 0 for never
 	interims int                   // bytes of interim answers
 }
+
+// Edit is what to change of a request's header. An edited header's Connection field concerns another connection.
+type Edit interface {
+	// Omits reports whether the field with this name, in canonical form, is not sent.
+	Omits(name string) bool
+
+	// Added are fields to send behind the others.
+	Added() []Field
+}
+
+// Field is one line of a header.
+type Field struct{ Name, Value string }
 
 // Interim takes interim answers (1xx; RFC 9110, section 15.2) within RoundTrip. Its error ends the exchange.
 type Interim interface {
@@ -48,7 +76,7 @@ func (h *Host) RoundTrip(x *Exchange) error {
 	for fresh := false; ; fresh = true {
 		c, err := h.take(x, fresh)
 		if err != nil {
-			if cause := context.Cause(x.Request.Context()); cause != nil {
+			if cause := context.Cause(x.context()); cause != nil {
 				err = cause
 			}
 			return &Error{Phase: Connecting, Unseen: true, Err: err}
@@ -63,9 +91,16 @@ func (h *Host) RoundTrip(x *Exchange) error {
 	}
 }
 
+func (x *Exchange) context() context.Context {
+	if x.Context != nil {
+		return x.Context
+	}
+	return x.Request.Context()
+}
+
 // rewind prepares x for another try, if it may have one.
 func (x *Exchange) rewind(failure *Error) error {
-	if !failure.Reused || failure.Phase != Sending || x.cause.Load() != nil || x.Request.Context().Err() != nil {
+	if !failure.Reused || failure.Phase != Sending || x.cause.Load() != nil || x.context().Err() != nil {
 		return failure
 	}
 	var invalid *RequestError
@@ -97,20 +132,25 @@ func isIdempotent(r *http.Request) bool {
 // try does the exchange on one connection.
 func (x *Exchange) try(c *conn) *Error {
 	x.conn, x.upload = c, nil
+	x.last = x.Edit == nil && httpguts.HeaderValuesContainsToken(x.Request.Header["Connection"], "close")
 	c.start(x)
 	err := x.send()
 	switch {
 	case err == nil:
 		err = x.receive()
-	case !c.reused && c.sent() > 0 && x.receive() == nil:
-		// The server did not take all of the request, but gave its answer before it closed the connection.
-		x.framing.close = true
-		return nil
+	case !c.reused && c.sent() > 0:
+		// The server did not take all of the request, but may have given its answer before it closed the connection.
+		x.last = true
+		c.awaitHeader()
+		if x.receive() == nil {
+			return nil
+		}
 	}
 	if err == nil {
 		return nil
 	}
 	failure := &Error{Phase: Sending, Reused: c.reused, Err: x.explain(err)}
+	x.stopUpload()
 	var invalid *ProtocolError
 	if c.len() > 0 || x.interims > 0 || errors.As(err, &invalid) {
 		failure.Phase = Receiving
@@ -120,7 +160,6 @@ func (x *Exchange) try(c *conn) *Error {
 			c.host.lifetime.ended(c.idleFor, now())
 		}
 	}
-	x.stopUpload()
 	c.abort(x, nil)
 	c.releaseMemory()
 	return failure
@@ -129,12 +168,13 @@ func (x *Exchange) try(c *conn) *Error {
 // unseen reports whether the server cannot have processed anything of the exchange that failed with err: no byte reached
 // the socket, or the server ended the connection before it acknowledged any. A reset alone proves nothing.
 func (c *conn) unseen(err error) bool {
+	broken := c.wire.halt()
 	sent := c.sent()
 	if sent == 0 {
 		return true
 	}
 	ended := errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE)
-	return ended && c.look.unacknowledged() >= sent
+	return ended && !broken && c.look.unacknowledged() >= sent
 }
 
 // explain gives the reason for an error that is the consequence of another one.
@@ -142,7 +182,7 @@ func (x *Exchange) explain(err error) error {
 	if cause := x.cause.Load(); cause != nil {
 		return *cause
 	}
-	if ctxErr := x.Request.Context().Err(); ctxErr != nil {
+	if ctxErr := x.context().Err(); ctxErr != nil {
 		return ctxErr
 	}
 	if x.upload != nil {
@@ -159,12 +199,23 @@ func (x *Exchange) explain(err error) error {
 // blame notes why the exchange is ended from outside.
 func (x *Exchange) blame(err error) { x.cause.Store(&err) }
 
+// lingerTime is how long the last write of a request's body may take after the answer came.
+const lingerTime = time.Second
+
 // End ends the exchange, whatever state it is in: a connection that was not given back is closed. It may be
 // called more than once.
 func (x *Exchange) End() {
-	if c := x.conn; c != nil && !x.framing.upgrade {
-		c.abort(x, nil)
+	c := x.conn
+	if c == nil || x.framing.upgrade {
+		return
 	}
+	if x.answered.Load() && !x.framing.close && x.upload != nil && x.upload.complete.Load() {
+		// A server that has answered has the body, but whoever wrote the last of it may not have run since. It gives the
+		// connection back.
+		x.endBy.Store(int64(now() + lingerTime))
+		return
+	}
+	c.abort(x, nil)
 }
 
 // AskedForBody reports whether the server let the request's body be sent: always, but for one with "Expect:

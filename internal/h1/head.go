@@ -100,7 +100,7 @@ func parseFields(text string) (http.Header, error) {
 		if text = rest; line == "" {
 			return header, nil
 		}
-		if isBlank(text) {
+		if isBlank(text) && strings.Contains(line, ":") { // a name does not go on in another line
 			line, text = unfold(line, text)
 		}
 		name, value, err := parseField(line)
@@ -143,8 +143,10 @@ func parseField(line string) (name, value string, err error) {
 	if colon < 0 {
 		return "", "", malformed("field line %.64q has no colon", line)
 	}
-	name = strings.TrimRight(line[:colon], " \t")
-	value = strings.Trim(line[colon+1:], " \t")
+	name, value = line[:colon], trimBlanks(line[colon+1:])
+	if colon > 0 && name[colon-1] <= ' ' {
+		name = strings.TrimRight(name, " \t")
+	}
 	if !isToken(name) {
 		return "", "", malformed("field name %.64q", name)
 	}
@@ -152,6 +154,14 @@ func parseField(line string) (name, value string, err error) {
 		return "", "", malformed("control characters in the value of %s", name)
 	}
 	return canonical(name), value, nil
+}
+
+// trimBlanks cuts spaces and tabs off both ends; mostly there is one, in front.
+func trimBlanks(s string) string {
+	if len(s) > 1 && s[0] == ' ' && s[1] > ' ' && s[len(s)-1] > ' ' {
+		return s[1:]
+	}
+	return strings.Trim(s, " \t")
 }
 
 // canonical is the name in the form that http.Header has it, without a copy where possible.

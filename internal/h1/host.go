@@ -65,7 +65,7 @@ func (h *Host) take(x *Exchange, fresh bool) (*conn, error) {
 		}
 	}
 	if h.client.options.MaxConnsPerHost > 0 {
-		c, err := h.awaitTurn(x.Request.Context())
+		c, err := h.awaitTurn(x.context())
 		if err != nil {
 			return nil, err
 		}
@@ -133,7 +133,7 @@ func (h *Host) dial(x *Exchange) (*conn, error) {
 		h.left()
 		return nil, ErrClientClosed
 	}
-	c, err := connect(x.Request.Context(), h)
+	c, err := connect(x.context(), h)
 	if err != nil {
 		h.left()
 		return nil, err
@@ -234,9 +234,12 @@ func (h *Host) ended() []*conn {
 	return gone
 }
 
-func (h *Host) unused() bool {
+// retireUnused retires a host without connections, and reports whether it was one. Whoever still has it and makes a
+// connection does not leave it there, where nobody would find it.
+func (h *Host) retireUnused() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.retired = h.retired || h.open == 0
 	return h.open == 0
 }
 

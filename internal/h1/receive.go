@@ -15,7 +15,7 @@ func (x *Exchange) receive() error {
 		if h.status >= 200 || h.status == http.StatusSwitchingProtocols {
 			x.conn.headerBy.Store(headerCame)
 			if x.upload != nil && x.upload.awaiting() {
-				x.stopUpload()
+				x.upload.refuse()
 			}
 			return x.answer(h)
 		}
@@ -64,7 +64,11 @@ func (x *Exchange) answer(h head) error {
 	if err != nil {
 		return err
 	}
+	if f.upgrade && x.upload != nil && !x.upload.complete.Load() {
+		return malformed("it switches protocols before it has the request's body")
+	}
 	x.framing = f
+	x.framing.close = f.close || x.last
 	r := &x.Response
 	*r = http.Response{
 		Status: h.reason, StatusCode: h.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

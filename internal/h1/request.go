@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -11,43 +12,46 @@ import (
 
 // appendHead appends a request's line and header. Who the message is for and how it is framed is said here, whatever the header
 // says of it.
-func appendHead(p []byte, r *http.Request, closing bool) ([]byte, error) {
+func appendHead(p []byte, x *Exchange, closing bool) ([]byte, error) {
+	r := x.Request
 	if !isToken(r.Method) {
 		return p, unsendable("method %.32q", r.Method)
 	}
+	host, err := hostOf(x)
+	if err != nil {
+		return p, err
+	}
 	p = append(p, r.Method...)
 	p = append(p, ' ')
-	p, err := appendTarget(p, r)
-	if err != nil {
+	if p, err = appendTarget(p, r, host); err != nil {
 		return p, err
 	}
 	p = append(p, " HTTP/1.1\r\nHost: "...)
-	host, err := hostOf(r)
-	if err != nil {
-		return p, err
-	}
 	p = append(p, host...)
 	p = append(p, "\r\n"...)
 	p = appendFraming(p, r)
 	if closing {
 		p = append(p, "Connection: close\r\n"...)
 	}
-	if p, err = appendFields(p, r.Header, closing); err != nil {
+	if p, err = appendFields(p, r.Header, x.Edit, closing); err != nil {
 		return p, err
 	}
 	return append(p, "\r\n"...), nil
 }
 
 // appendTarget appends the request target in origin form, or as the URL has it (RFC 9112, section 3.2).
-func appendTarget(p []byte, r *http.Request) ([]byte, error) {
+func appendTarget(p []byte, r *http.Request, host string) ([]byte, error) {
 	u := r.URL
+	if r.Method == http.MethodConnect && u.Path == "" && u.Opaque == "" {
+		if host == "" {
+			return p, unsendable("CONNECT without a host to connect to")
+		}
+		return append(p, host...), nil
+	}
 	from := len(p)
-	switch {
-	case u.Opaque != "":
+	if u.Opaque != "" {
 		p = appendOpaque(p, u)
-	case r.Method == http.MethodConnect && u.Path == "":
-		p = append(p, r.Host...)
-	default:
+	} else {
 		path := u.EscapedPath()
 		if path == "" {
 			path = "/"
@@ -75,11 +79,8 @@ func appendOpaque(p []byte, u *url.URL) []byte {
 }
 
 // hostOf is the value of Host: the request's, else the URL's, in ASCII and without the zone of an IPv6 address.
-func hostOf(r *http.Request) (string, error) {
-	host := r.Host
-	if host == "" {
-		host = r.URL.Host
-	}
+func hostOf(x *Exchange) (string, error) {
+	host := cmp.Or(x.Host, x.Request.Host, x.Request.URL.Host)
 	host = withoutZone(host)
 	if !isASCII(host) {
 		ascii, err := httpguts.PunycodeHostPort(host)
@@ -124,7 +125,7 @@ func appendFraming(p []byte, r *http.Request) []byte {
 	default:
 		p = append(p, "Transfer-Encoding: chunked\r\n"...)
 		for name := range r.Trailer {
-			if isToken(name) {
+			if isToken(name) && isTrailer(canonical(name)) {
 				p = append(p, "Trailer: "...)
 				p = append(p, name...)
 				p = append(p, "\r\n"...)
@@ -139,45 +140,75 @@ func hasBody(r *http.Request) bool {
 	return r.Body != nil && r.Body != http.NoBody && (r.ContentLength != 0 || len(r.Trailer) > 0)
 }
 
-// appendFields appends header fields but for those of framing.
-func appendFields(p []byte, header http.Header, closing bool) ([]byte, error) {
+// appendFields appends header fields but for those that appendHead writes itself.
+func appendFields(p []byte, header http.Header, edit Edit, closing bool) ([]byte, error) {
 	for name, values := range header {
-		switch name {
-		case "Host", "Content-Length", "Transfer-Encoding", "Trailer":
+		if isOwn(name, closing) || edit != nil && edit.Omits(name) {
 			continue
-		case "Connection":
-			if closing {
-				continue
-			}
-		case "User-Agent":
-			// Empty, it stands for none; some transports add one where there is none.
-			if len(values) > 0 && values[0] == "" {
-				continue
-			}
+		}
+		if name == "User-Agent" && len(values) > 0 && values[0] == "" {
+			continue // it stands for none; some transports add one where there is none
 		}
 		var err error
 		if p, err = appendField(p, name, values); err != nil {
 			return p, err
 		}
 	}
+	if edit == nil {
+		return p, nil
+	}
+	for _, f := range edit.Added() {
+		if isOwn(f.Name, closing) {
+			continue
+		}
+		var err error
+		if p, err = appendLine(p, f.Name, f.Value); err != nil {
+			return p, err
+		}
+	}
 	return p, nil
 }
 
-func appendField(p []byte, name string, values []string) ([]byte, error) {
-	if len(values) > 0 && !isToken(name) {
-		return p, unsendable("field name %.64q", name)
+// isOwn reports whether a field is written from what the request is, not from its header. A name in another case than
+// http.Header has it means the same to the server, so that it must not get through beside.
+func isOwn(name string, closing bool) bool {
+	switch len(name) {
+	case len("Host"):
+		return strings.EqualFold(name, "Host")
+	case len("Trailer"):
+		return strings.EqualFold(name, "Trailer")
+	case len("Connection"):
+		return closing && strings.EqualFold(name, "Connection")
+	case len("Content-Length"):
+		return strings.EqualFold(name, "Content-Length")
+	case len("Transfer-Encoding"):
+		return strings.EqualFold(name, "Transfer-Encoding")
 	}
+	return false
+}
+
+func appendField(p []byte, name string, values []string) ([]byte, error) {
 	for _, v := range values {
-		v = trimSpace(v)
-		if !isFieldValue(v) {
-			return p, unsendable("control characters in the value of %s", name)
+		var err error
+		if p, err = appendLine(p, name, v); err != nil {
+			return p, err
 		}
-		p = append(p, name...)
-		p = append(p, ": "...)
-		p = append(p, v...)
-		p = append(p, "\r\n"...)
 	}
 	return p, nil
+}
+
+func appendLine(p []byte, name, value string) ([]byte, error) {
+	if !isToken(name) {
+		return p, unsendable("field name %.64q", name)
+	}
+	value = trimSpace(value)
+	if !isFieldValue(value) {
+		return p, unsendable("control characters in the value of %s", name)
+	}
+	p = append(p, name...)
+	p = append(p, ": "...)
+	p = append(p, value...)
+	return append(p, "\r\n"...), nil
 }
 
 // trimSpace cuts white space off both ends, line ends included, as net/http does.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -32,9 +33,12 @@ type upload struct {
 	head    int        // its bytes at the buffer's start, 0 once the body's first bytes were written behind it
 	waits   bool       // it was not written yet
 
+	complete atomic.Bool // the body was read to its end, and its last bytes are sent or being sent
+
 	mu      sync.Mutex
 	started bool
-	stopped bool // it must not start any more
+	refused bool // it must not start any more
+	stopped bool // its exchange has failed, and it with it
 	err     error
 }
 
@@ -46,7 +50,7 @@ func (x *Exchange) send() error {
 	if hasBody(r) {
 		return x.sendWithBody()
 	}
-	p, err := appendHead(c.mem[:0], r, c.host.client.options.DisableKeepAlives)
+	p, err := appendHead(c.mem[:0], x, c.host.client.options.DisableKeepAlives)
 	if err != nil {
 		return err
 	}
@@ -60,7 +64,7 @@ func (x *Exchange) send() error {
 func (x *Exchange) sendWithBody() error {
 	c, r := x.conn, x.Request
 	u := &upload{x: x, c: c, src: r.Body, chunked: r.ContentLength < 0 || len(r.Trailer) > 0, buf: uploadMemory.get()}
-	p, err := appendHead((*u.buf)[:0], r, c.host.client.options.DisableKeepAlives)
+	p, err := appendHead((*u.buf)[:0], x, c.host.client.options.DisableKeepAlives)
 	if err != nil {
 		uploadMemory.put(u.buf)
 		return err
@@ -94,22 +98,31 @@ func (u *upload) awaiting() bool { return u.timer != nil }
 func (u *upload) start() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.started || u.stopped {
+	if u.started || u.refused {
 		return
 	}
 	u.started = true
+	u.c.suspendHeader()
 	go u.run()
 }
 
-// stopUpload keeps an upload from starting.
+// refuse keeps an upload from starting.
+func (u *upload) refuse() {
+	if u.timer != nil {
+		u.timer.Stop()
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.refused = true
+}
+
+// stopUpload keeps an upload from starting, and from touching what belongs to another try.
 func (x *Exchange) stopUpload() {
 	u := x.upload
 	if u == nil {
 		return
 	}
-	if u.timer != nil {
-		u.timer.Stop()
-	}
+	u.refuse()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.stopped = true
@@ -133,17 +146,23 @@ func (u *upload) run() {
 	}
 	u.writing.Unlock()
 	uploadMemory.put(u.buf)
+	u.c.awaitHeader()
 	if err == nil {
-		u.c.awaitHeader()
 		u.c.done(u.x)
-		return
+	} else {
+		u.fail(err)
 	}
+}
+
+// fail notes why the upload failed, and ends the exchange where that is needed.
+func (u *upload) fail(err error) {
 	u.mu.Lock()
 	u.err = err
+	stopped := u.stopped
 	u.mu.Unlock()
 	var reading *bodyError
 	var limit net.Error
-	if errors.As(err, &reading) || errors.As(err, &limit) && limit.Timeout() {
+	if !stopped && (errors.As(err, &reading) || errors.As(err, &limit) && limit.Timeout()) {
 		u.c.abort(u.x, err)
 	}
 }
@@ -180,6 +199,9 @@ func (u *upload) copy() error {
 				return &bodyError{errBodyLength}
 			}
 			last = left == 0
+		}
+		if last && !u.chunked {
+			u.complete.Store(true)
 		}
 		if err := u.write(n, last); err != nil {
 			return err
@@ -222,7 +244,7 @@ func (u *upload) sendHead() {
 	u.waits = false
 	u.c.upload.Store(nil)
 	if _, err := u.c.Write((*u.buf)[:u.head]); err != nil {
-		u.c.abort(u.x, err)
+		u.fail(err)
 	}
 }
 
@@ -275,6 +297,7 @@ func (u *upload) finish() error {
 	if err != nil {
 		return &bodyError{err}
 	}
+	u.complete.Store(true)
 	_, err = u.c.Write(append(p, "\r\n"...))
 	return err
 }
@@ -287,7 +310,7 @@ func (u *upload) appendTrailers(p []byte) ([]byte, error) {
 		return p, net.ErrClosed
 	}
 	for name, values := range u.x.Request.Trailer {
-		if !isTrailer(name) {
+		if !isTrailer(canonical(name)) {
 			continue
 		}
 		var err error

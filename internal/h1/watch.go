@@ -86,7 +86,7 @@ func (w *watcher) run() {
 		if !busy {
 			// An exchange that begins now, or did since the look, ends the rest.
 			w.resting.Store(true)
-			if busy, _ = w.watch(now()); busy {
+			if busy, any = w.watch(now()); busy || !any {
 				w.resting.Store(false)
 			} else {
 				pause = sweepEvery

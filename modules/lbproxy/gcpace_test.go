@@ -39,8 +39,7 @@ func TestGCPace(t *testing.T) {
 	runtime.KeepAlive(large)
 
 	debug.SetGCPercent(77)
-	large = nil
-	runtime.GC()
+	runtime.GC() // large is gone
 	if p.adjust() || gcPercent() != 77 {
 		t.Errorf("the percentage is %d, want 77 as somebody set it", gcPercent())
 	}
