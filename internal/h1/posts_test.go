@@ -22,7 +22,7 @@ const (
 	connClosed
 )
 
-// unreliable is a server that ends idle connections whenever it likes, and counts what it read.
+// unreliable is a server that ends connections after some idle milliseconds, and counts what it read.
 type unreliable struct {
 	seen   []atomic.Int32 // by the request's number
 	rudely int            // one of so many requests is left half read, and its connection closed; 0 for none
@@ -32,7 +32,7 @@ type unreliable struct {
 
 // serve serves one connection.
 func (u *unreliable) serve(p *peer) {
-	for patience := time.Hour; ; patience = time.Duration(rand.IntN(5000)) * time.Microsecond {
+	for patience := time.Hour; ; patience = time.Duration(4000+rand.IntN(4000)) * time.Microsecond {
 		var state atomic.Int32
 		closer := time.AfterFunc(patience, func() {
 			if state.CompareAndSwap(connIdle, connClosed) {
@@ -108,8 +108,8 @@ func sendPosts(t *testing.T, h *Host, u *unreliable, forgets bool) map[string]in
 				if id >= len(u.seen) {
 					return
 				}
-				if rand.IntN(10) == 0 {
-					time.Sleep(time.Duration(rand.IntN(3000)) * time.Microsecond)
+				if rand.IntN(30) == 0 {
+					time.Sleep(time.Duration(rand.IntN(10_000)) * time.Microsecond) // so that connections become idle
 				}
 				if forgets {
 					h.lifetime.shortest.Store(0)
