@@ -51,13 +51,10 @@ func (h *Host) take(x *Exchange, fresh bool) (*conn, error) {
 		if c == nil {
 			break
 		}
-		at := now()
-		c.idleFor = at - c.idleSince
-		switch {
-		case !c.alive():
-			h.lifetime.ended(c.idleFor, at)
+		switch alive, suits := h.inspect(c, x); {
+		case !alive:
 			c.close()
-		case !isIdempotent(x.Request) && !h.lifetime.covers(c.idleFor, at):
+		case !suits:
 			h.keep(c)
 			fresh = true
 		default:
@@ -69,10 +66,10 @@ func (h *Host) take(x *Exchange, fresh bool) (*conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if c != nil && !fresh && c.alive() {
-			return c, nil
-		}
 		if c != nil {
+			if alive, suits := h.inspect(c, x); alive && suits && !fresh {
+				return c, nil
+			}
 			c.end(c.Conn) // the new one takes its place
 		}
 	} else {
@@ -81,6 +78,18 @@ func (h *Host) take(x *Exchange, fresh bool) (*conn, error) {
 		h.mu.Unlock()
 	}
 	return h.dial(x)
+}
+
+// inspect looks at an idle connection before its use: whether it is alive, and young enough for a request that must not be sent
+// twice.
+func (h *Host) inspect(c *conn, x *Exchange) (alive, suits bool) {
+	at := now()
+	c.idleFor = at - c.idleSince
+	if !c.alive() {
+		h.lifetime.ended(c.idleFor, at)
+		return false, false
+	}
+	return true, isIdempotent(x.Request) || h.lifetime.covers(c.idleFor, at)
 }
 
 // awaitTurn returns nil when a connection may be made, which counts already, or one that is idle.
@@ -144,6 +153,7 @@ func (h *Host) dial(x *Exchange) (*conn, error) {
 
 // put gives a connection back that can serve another exchange: to one that waits, else it is kept.
 func (h *Host) put(c *conn) {
+	c.idleSince = now()
 	h.mu.Lock()
 	if w := h.nextWaiter(); w != nil {
 		h.mu.Unlock()
@@ -156,7 +166,6 @@ func (h *Host) put(c *conn) {
 		c.close()
 		return
 	}
-	c.idleSince = now()
 	h.idle = append(h.idle, c)
 	h.mu.Unlock()
 }
