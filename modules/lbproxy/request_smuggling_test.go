@@ -97,6 +97,8 @@ func TestSmugglingFromHTTP2(t *testing.T) {
 	post := func(more ...[2]string) [][2]string {
 		return append([][2]string{{":method", "POST"}, {":scheme", "http"}, {":authority", "x"}, {":path", "/"}}, more...)
 	}
+	// A space may be escaped or refused. The first of two lengths may be answered before the data that contradict it come.
+	either := map[string]bool{"space in the path": true, "two lengths": true}
 	const inner = "GET /inner HTTP/1.1\r\nHost: x\r\n\r\n"
 	for name, tc := range map[string]struct {
 		fields  [][2]string
@@ -123,7 +125,7 @@ func TestSmugglingFromHTTP2(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			status := h2Request(t, p, tc.body, tc.fields...)
-			if good := status == "200"; good == tc.refused && name != "space in the path" {
+			if good := status == "200"; good == tc.refused && !either[name] {
 				t.Errorf("answered %q", status)
 			}
 		})
