@@ -3,6 +3,7 @@ package lbproxy
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 )
 
 // backend is a server that the tests of a request can look into.
@@ -95,5 +97,20 @@ func readHead(t testing.TB, r *bufio.Reader) string {
 
 var testLogger = zap.NewNop()
 
-// deadAddress is one that nothing listens on.
-func deadAddress(t *testing.T) string { return freeAddress(t) }
+// deadAddress is an address that refuses connections, and that nobody else gets: its port is taken, but nobody listens.
+func deadAddress(t *testing.T) string {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	bound, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint("127.0.0.1:", bound.(*unix.SockaddrInet4).Port)
+}
