@@ -163,7 +163,7 @@ func TestWaitingEndsWithTheClient(t *testing.T) {
 }
 
 func TestWaitingSurvivesAReload(t *testing.T) {
-	address := deadAddress(t)
+	address := freeAddress(t)
 	handler := upstreams(address) + `,"load_balancing":{"try_duration":"1m","try_interval":"10ms"}`
 	p := startProxy(t, handler)
 	got := make(chan reply, 1)

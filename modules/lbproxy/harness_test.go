@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -83,7 +84,7 @@ type proxy struct {
 	t        *testing.T
 	address  string
 	client   *http.Client
-	reloaded time.Time
+	reloaded atomic.Int64 // when, in Unix nanoseconds
 }
 
 // options of a proxy's server, as JSON members.
@@ -150,7 +151,7 @@ func (p *proxy) tryLoad(handler string, options ...serverOptions) error {
 		p.t.Fatalf("bad JSON: %s", config)
 	}
 	err := caddy.Load([]byte(config), true)
-	p.reloaded = time.Now()
+	p.reloaded.Store(time.Now().UnixNano())
 	return err
 }
 
@@ -220,7 +221,7 @@ const handover = 2 * time.Second
 // handedOver reports whether a request may be repeated because its connection was lost with a listener.
 func (p *proxy) handedOver(req *http.Request, err error) bool {
 	lost := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
-	return lost && req.Method == http.MethodGet && time.Since(p.reloaded) < handover
+	return lost && req.Method == http.MethodGet && time.Since(time.Unix(0, p.reloaded.Load())) < handover
 }
 
 // raw sends text over a connection of its own and returns the connection and a reader of it.
