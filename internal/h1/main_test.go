@@ -11,7 +11,7 @@ import (
 // Tests that are as long as one wants them.
 var (
 	chaosTime = flag.Duration("chaos", 0, "how long the chaos test runs; 0 for once over every byte")
-	posts     = flag.Int("posts", 20_000, "how many requests the test of repeated requests sends")
+	posts     = flag.Int("posts", 4_000, "how many requests the test of repeated requests sends")
 )
 
 // TestMain also looks for goroutines that outlived their connection.
