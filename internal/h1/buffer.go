@@ -61,13 +61,10 @@ func (b *buffer) makeRoom() {
 }
 
 // memory is buffers of one size that nobody uses.
-type memory struct {
-	size int
-	pool sync.Pool
-}
+type memory struct{ pool sync.Pool }
 
 func newMemory(size int) *memory {
-	m := &memory{size: size}
+	m := new(memory)
 	m.pool.New = func() any { p := make([]byte, size); return &p }
 	return m
 }

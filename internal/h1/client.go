@@ -2,6 +2,7 @@ package h1
 
 import (
 	"context"
+	"maps"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -105,10 +106,7 @@ func (c *Client) Host(key string) *Host {
 	if h := old[key]; h != nil {
 		return h
 	}
-	hosts := make(map[string]*Host, len(old)+1)
-	for k, h := range old {
-		hosts[k] = h
-	}
+	hosts := maps.Clone(old)
 	h := &Host{client: c, key: key}
 	hosts[key] = h
 	c.hosts.Store(&hosts)

@@ -80,8 +80,11 @@ func (w *wire) halt() (broken bool) {
 }
 
 // CloseWrite closes the direction to the server, if the connection can do that.
-func (w *wire) CloseWrite() error {
-	if half, ok := w.Conn.(interface{ CloseWrite() error }); ok {
+func (w *wire) CloseWrite() error { return closeWrite(w.Conn) }
+
+// closeWrite closes the direction from here, if the connection can do that.
+func closeWrite(nc net.Conn) error {
+	if half, ok := nc.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
 	return errors.ErrUnsupported

@@ -74,9 +74,6 @@ var (
 
 	// ErrClientClosed is the use of a [Client] after Close.
 	ErrClientClosed = errors.New("the client is closed")
-
-	// errNotReplayable is a body that cannot be sent again.
-	errNotReplayable = errors.New("the request's body cannot be sent again")
 )
 
 // timeoutError is a time limit that passed. It is a net.Error.

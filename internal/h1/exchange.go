@@ -85,7 +85,7 @@ func (h *Host) RoundTrip(x *Exchange) error {
 		if failure == nil {
 			return nil
 		}
-		if err := x.rewind(failure); err != nil {
+		if !x.rewind(failure) {
 			return failure
 		}
 	}
@@ -98,26 +98,27 @@ func (x *Exchange) context() context.Context {
 	return x.Request.Context()
 }
 
-// rewind prepares x for another try, if it may have one.
-func (x *Exchange) rewind(failure *Error) error {
+// rewind prepares x for another try, and reports whether it may have one.
+func (x *Exchange) rewind(failure *Error) bool {
 	if !failure.Reused || failure.Phase != Sending || x.cause.Load() != nil || x.context().Err() != nil {
-		return failure
+		return false
 	}
 	var invalid *RequestError
 	if errors.As(failure, &invalid) || !failure.Unseen && !isIdempotent(x.Request) {
-		return failure
+		return false
 	}
-	if hasBody(x.Request) {
-		if x.Request.GetBody == nil {
-			return errNotReplayable
-		}
-		body, err := x.Request.GetBody()
-		if err != nil {
-			return err
-		}
-		x.Request.Body = body
+	if !hasBody(x.Request) {
+		return true
 	}
-	return nil
+	if x.Request.GetBody == nil {
+		return false
+	}
+	body, err := x.Request.GetBody()
+	if err != nil {
+		return false
+	}
+	x.Request.Body = body
+	return true
 }
 
 // isIdempotent reports whether applying a request twice is the same as once (RFC 9110, section 9.2.2).

@@ -1,7 +1,5 @@
 package h1
 
-import "errors"
-
 // upgradedConn is the connection after the server switched protocols (RFC 9110, section 7.8). It is not watched over
 // any more and belongs to whoever has it.
 type upgradedConn struct{ *conn }
@@ -24,12 +22,7 @@ func (u *upgradedConn) Read(p []byte) (int, error) {
 }
 
 // CloseWrite closes the direction to the server, if the connection can do that.
-func (u *upgradedConn) CloseWrite() error {
-	if half, ok := u.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
-}
+func (u *upgradedConn) CloseWrite() error { return closeWrite(u.Conn) }
 
 // Close implements io.Closer.
 func (u *upgradedConn) Close() error {

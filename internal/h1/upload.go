@@ -140,10 +140,7 @@ func (u *upload) failure() error {
 func (u *upload) run() {
 	err := u.copy()
 	u.writing.Lock()
-	if u.waits {
-		u.waits = false
-		u.c.upload.Store(nil)
-	}
+	u.endWait()
 	u.writing.Unlock()
 	uploadMemory.put(u.buf)
 	u.c.awaitHeader()
@@ -198,10 +195,9 @@ func (u *upload) copy() error {
 			if last && left > 0 {
 				return &bodyError{errBodyLength}
 			}
-			last = left == 0
-		}
-		if last && !u.chunked {
-			u.complete.Store(true)
+			if last = left == 0; last {
+				u.complete.Store(true)
+			}
 		}
 		if err := u.write(n, last); err != nil {
 			return err
@@ -238,14 +234,22 @@ func (u *upload) sendHead() {
 		return // it is being sent
 	}
 	defer u.writing.Unlock()
-	if !u.waits {
+	if !u.endWait() {
 		return
 	}
-	u.waits = false
-	u.c.upload.Store(nil)
 	if _, err := u.c.Write((*u.buf)[:u.head]); err != nil {
 		u.fail(err)
 	}
+}
+
+// endWait ends the waiting of the head, and reports whether it did wait. The caller holds u.writing.
+func (u *upload) endWait() bool {
+	if !u.waits {
+		return false
+	}
+	u.waits = false
+	u.c.upload.Store(nil)
+	return true
 }
 
 // write sends n bytes of the body that are in the buffer, with the head if it still waits before them.
@@ -255,10 +259,7 @@ func (u *upload) write(n int, last bool) error {
 		u.writing.Lock()
 		defer u.writing.Unlock()
 		from, to := 0, u.head+n
-		if u.waits {
-			u.waits = false
-			u.c.upload.Store(nil)
-		} else {
+		if !u.endWait() {
 			from = u.head
 		}
 		u.head = 0

@@ -27,7 +27,7 @@ func (a *attempt) traceConnection() {
 	t.hooks.GetConn = func(string) { t.asked.Store(true) }
 	t.hooks.GotConn = func(httptrace.GotConnInfo) { t.connected.Store(true) }
 	t.hooks.Got1xxResponse = t.gotInterim
-	if a.ex.body != nil && expectsContinue(a.ex.in.Header) {
+	if a.expects() {
 		t.expect()
 	}
 	a.trace = t

@@ -238,11 +238,10 @@ func (t *transports) load(v variant, raw json.RawMessage) (*transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	tr := &transport{variant: v, RoundTripper: rt}
+	tr := &transport{variant: v, RoundTripper: rt, foreign: true}
 	if ppt, ok := rt.(reverseproxy.ProxyProtocolTransport); ok {
 		tr.perClient = ppt.ProxyProtocolEnabled()
 	}
-	tr.foreign = true
 	if ops, ok := rt.(reverseproxy.RequestHeaderOpsTransport); ok {
 		tr.headerOps = ops.RequestHeaderOps()
 		if err := tr.headerOps.Provision(t.ctx); err != nil {

@@ -1,7 +1,6 @@
 package peer
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -64,11 +63,7 @@ func (f Fasthttp) Command(s *Setup) (*exec.Cmd, error) {
 	if s.UpstreamTLS {
 		config.CA, config.ServerName = s.Certificates.Cert, ServerName
 	}
-	text, err := json.Marshal(config)
-	if err != nil {
-		return nil, err
-	}
-	file, err := s.write("fasthttp.json", string(text))
+	file, err := s.writeJSON("fasthttp.json", config)
 	if err != nil {
 		return nil, err
 	}

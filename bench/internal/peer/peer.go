@@ -3,6 +3,7 @@
 package peer
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,4 +60,13 @@ func All(caddy, self, pingoraSource string) []Peer {
 func (s *Setup) write(name, text string) (string, error) {
 	path := filepath.Join(s.Dir, name)
 	return path, os.WriteFile(path, []byte(text), 0o600)
+}
+
+// writeJSON is write for a configuration in JSON.
+func (s *Setup) writeJSON(name string, config any) (string, error) {
+	text, err := json.Marshal(config)
+	if err != nil {
+		return "", err
+	}
+	return s.write(name, string(text))
 }

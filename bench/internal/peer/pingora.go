@@ -1,7 +1,6 @@
 package peer
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -81,11 +80,7 @@ func (p Pingora) Command(s *Setup) (*exec.Cmd, error) {
 	if s.UpstreamTLS {
 		config.CA, config.ServerName = s.Certificates.Cert, ServerName
 	}
-	text, err := json.Marshal(config)
-	if err != nil {
-		return nil, err
-	}
-	file, err := s.write("pingora.json", string(text))
+	file, err := s.writeJSON("pingora.json", config)
 	if err != nil {
 		return nil, err
 	}
