@@ -3,6 +3,8 @@ package h1
 import (
 	"bytes"
 	"io"
+
+	"github.com/caddylb/caddy-lb/internal/syntax"
 )
 
 // answerBody reads an answer's body off its connection.
@@ -203,7 +205,7 @@ func (b *answerBody) readTrailers() error {
 	}
 }
 
-// trailersEnd is as findEnd for trailers, of which there may be none.
+// trailersEnd is as syntax.HeadEnd for trailers, of which there may be none.
 func trailersEnd(p []byte, from int) int {
 	switch {
 	case len(p) >= 1 && p[0] == '\n':
@@ -211,7 +213,7 @@ func trailersEnd(p []byte, from int) int {
 	case len(p) >= 2 && p[0] == '\r' && p[1] == '\n':
 		return 2
 	}
-	return findEnd(p, from)
+	return syntax.HeadEnd(p, from)
 }
 
 func (b *answerBody) addTrailers(fields map[string][]string) {

@@ -1,6 +1,10 @@
 package h1
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/caddylb/caddy-lb/internal/syntax"
+)
 
 // Bounds of a chunked body that carries more framing than content.
 const (
@@ -48,7 +52,7 @@ func (c *chunked) parseChunkLine(p []byte) (used int, err error) {
 		return 0, malformed("a chunk begins with %.32q, which is no size", line)
 	}
 	extension := bytes.TrimLeft(line[digits:], " \t")
-	if len(extension) > 0 && (extension[0] != ';' || !isFieldValue(string(extension))) {
+	if len(extension) > 0 && (extension[0] != ';' || !syntax.IsFieldValue(string(extension))) {
 		return 0, malformed("the size of a chunk is followed by %.32q", extension)
 	}
 	if len(line) > maxChunkLine {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddylb/caddy-lb/internal/syntax"
 )
 
 // Exchange is one request with its answer. Set Request, call [Host.RoundTrip], use Response, call End. An Exchange is
@@ -241,7 +243,7 @@ func announced(header http.Header) http.Header {
 	trailer := make(http.Header)
 	for _, list := range lists {
 		for name := range strings.SplitSeq(list, ",") {
-			if name = canonical(strings.Trim(name, " \t")); isToken(name) && isTrailer(name) {
+			if name = syntax.Canonical(strings.Trim(name, " \t")); syntax.IsToken(name) && isTrailer(name) {
 				trailer[name] = nil
 			}
 		}

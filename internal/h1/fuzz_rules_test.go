@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/caddylb/caddy-lb/internal/syntax"
 )
 
 // rule is a reason to differ from net/http, and when it holds. It is given what net/http made of the answer.
@@ -137,7 +139,7 @@ func adjustedHeader(ours http.Header, theirs *reading) http.Header {
 func adjustedTrailer(theirs http.Header) http.Header {
 	h := make(http.Header)
 	for name, values := range theirs {
-		if isToken(name) && isTrailer(name) {
+		if syntax.IsToken(name) && isTrailer(name) {
 			h[name] = values
 		}
 	}

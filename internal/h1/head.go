@@ -1,10 +1,10 @@
 package h1
 
 import (
-	"bytes"
 	"net/http"
-	"net/textproto"
 	"strings"
+
+	"github.com/caddylb/caddy-lb/internal/syntax"
 )
 
 // head is the start of an answer: its status line and its header.
@@ -13,27 +13,6 @@ type head struct {
 	status int
 	reason string // status and reason phrase, as in http.Response.Status
 	header http.Header
-}
-
-// findEnd looks for the end of a head in p: the length of the head with the empty line that ends it, or 0 when the end is not
-// there yet. What is before from was looked at already. Lines end with LF, with or without CR before it (RFC 9112,
-// section 2.2).
-func findEnd(p []byte, from int) int {
-	i := max(from-3, 0)
-	for {
-		n := bytes.IndexByte(p[i:], '\n')
-		if n < 0 {
-			return 0
-		}
-		i += n + 1
-		rest := p[i:]
-		if len(rest) > 0 && rest[0] == '\n' {
-			return i + 1
-		}
-		if len(rest) > 1 && rest[0] == '\r' && rest[1] == '\n' {
-			return i + 2
-		}
-	}
 }
 
 // parseHead reads a whole head. The strings of the result share one copy of it.
@@ -55,7 +34,7 @@ func parseHead(p []byte) (head, error) {
 // missing, too.
 func (h *head) parseStatusLine(line string) error {
 	version, rest, ok := strings.Cut(line, " ")
-	if !ok || len(version) != len("HTTP/1.1") || !strings.HasPrefix(version, "HTTP/1.") || !isDigit(version[7]) {
+	if !ok || len(version) != len("HTTP/1.1") || !strings.HasPrefix(version, "HTTP/1.") || !syntax.IsDigit(version[7]) {
 		return malformed("it begins with %.64q, not with a status line of HTTP/1.1", line)
 	}
 	h.minor = int(version[7] - '0')
@@ -66,10 +45,10 @@ func (h *head) parseStatusLine(line string) error {
 			return malformed("status line %.64q", line)
 		}
 	}
-	if len(code) != 3 || !isDigit(code[0]) || !isDigit(code[1]) || !isDigit(code[2]) || code[0] == '0' {
+	if len(code) != 3 || !syntax.IsDigit(code[0]) || !syntax.IsDigit(code[1]) || !syntax.IsDigit(code[2]) || code[0] == '0' {
 		return malformed("status line %.64q", line)
 	}
-	if !isFieldValue(rest) {
+	if !syntax.IsFieldValue(rest) {
 		return malformed("control characters in the status line %.64q", line)
 	}
 	h.status = int(code[0]-'0')*100 + int(code[1]-'0')*10 + int(code[2]-'0')
@@ -143,57 +122,15 @@ func parseField(line string) (name, value string, err error) {
 	if colon < 0 {
 		return "", "", malformed("field line %.64q has no colon", line)
 	}
-	name, value = line[:colon], trimBlanks(line[colon+1:])
+	name, value = line[:colon], syntax.TrimBlanks(line[colon+1:])
 	if colon > 0 && name[colon-1] <= ' ' {
 		name = strings.TrimRight(name, " \t")
 	}
-	if !isToken(name) {
+	if !syntax.IsToken(name) {
 		return "", "", malformed("field name %.64q", name)
 	}
-	if !isFieldValue(value) {
+	if !syntax.IsFieldValue(value) {
 		return "", "", malformed("control characters in the value of %s", name)
 	}
-	return canonical(name), value, nil
+	return syntax.Canonical(name), value, nil
 }
-
-// trimBlanks cuts spaces and tabs off both ends; mostly there is one, in front.
-func trimBlanks(s string) string {
-	if len(s) > 1 && s[0] == ' ' && s[1] > ' ' && s[len(s)-1] > ' ' {
-		return s[1:]
-	}
-	return strings.Trim(s, " \t")
-}
-
-// canonical is the name in the form that http.Header has it, without a copy where possible.
-func canonical(name string) string {
-	upper := true
-	for i := range len(name) {
-		c := name[i]
-		if upper && 'a' <= c && c <= 'z' || !upper && 'A' <= c && c <= 'Z' {
-			if known, ok := knownNames[name]; ok {
-				return known
-			}
-			return textproto.CanonicalMIMEHeaderKey(name)
-		}
-		upper = c == '-'
-	}
-	return name
-}
-
-// knownNames are fields that servers write in lower case.
-var knownNames = func() map[string]string {
-	names := make(map[string]string)
-	for _, name := range []string{
-		"Accept-Ranges", "Access-Control-Allow-Credentials", "Access-Control-Allow-Headers", "Access-Control-Allow-Methods",
-		"Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Age", "Allow", "Cache-Control", "Connection",
-		"Content-Disposition", "Content-Encoding", "Content-Language", "Content-Length", "Content-Range", "Content-Security-Policy",
-		"Content-Type", "Date", "Etag", "Expires", "Keep-Alive", "Last-Modified", "Link", "Location", "Permissions-Policy",
-		"Referrer-Policy", "Retry-After", "Server", "Set-Cookie", "Strict-Transport-Security", "Trailer", "Transfer-Encoding",
-		"Upgrade", "Vary", "Via", "Www-Authenticate", "X-Content-Type-Options", "X-Frame-Options", "X-Powered-By",
-		"X-Request-Id", "X-Xss-Protection",
-	} {
-		names[strings.ToLower(name)] = name
-	}
-	names["ETag"], names["WWW-Authenticate"], names["X-XSS-Protection"] = "Etag", "Www-Authenticate", "X-Xss-Protection"
-	return names
-}()

@@ -3,6 +3,8 @@ package h1
 import (
 	"io"
 	"net/http"
+
+	"github.com/caddylb/caddy-lb/internal/syntax"
 )
 
 // receive reads answers up to the header of the final one.
@@ -34,7 +36,7 @@ func (x *Exchange) receive() error {
 func (x *Exchange) readHead() (head, error) {
 	c := x.conn
 	for looked := 0; ; {
-		if n := findEnd(c.bytes(), looked); n > 0 {
+		if n := syntax.HeadEnd(c.bytes(), looked); n > 0 {
 			h, err := parseHead(c.bytes()[:n])
 			if err == nil {
 				c.skip(n)

@@ -8,13 +8,15 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddylb/caddy-lb/internal/syntax"
 )
 
 // appendHead appends a request's line and header. Who the message is for and how it is framed is said here, whatever the header
 // says of it.
 func appendHead(p []byte, x *Exchange, closing bool) ([]byte, error) {
 	r := x.Request
-	if !isToken(r.Method) {
+	if !syntax.IsToken(r.Method) {
 		return p, unsendable("method %.32q", r.Method)
 	}
 	host, err := hostOf(x)
@@ -63,7 +65,7 @@ func appendTarget(p []byte, r *http.Request, host string) ([]byte, error) {
 		p = append(p, u.RawQuery...)
 	}
 	for _, c := range p[from:] {
-		if classes[c]&targetChar == 0 {
+		if !syntax.IsTargetChar(c) {
 			return p, unsendable("white space or control characters in the target %.64q", p[from:])
 		}
 	}
@@ -82,7 +84,7 @@ func appendOpaque(p []byte, u *url.URL) []byte {
 func hostOf(x *Exchange) (string, error) {
 	host := cmp.Or(x.Host, x.Request.Host, x.Request.URL.Host)
 	host = withoutZone(host)
-	if !isASCII(host) {
+	if !syntax.IsASCII(host) {
 		ascii, err := httpguts.PunycodeHostPort(host)
 		if err != nil {
 			return "", unsendable("host %.64q", host)
@@ -125,7 +127,7 @@ func appendFraming(p []byte, r *http.Request) []byte {
 	default:
 		p = append(p, "Transfer-Encoding: chunked\r\n"...)
 		for name := range r.Trailer {
-			if isToken(name) && isTrailer(canonical(name)) {
+			if syntax.IsToken(name) && isTrailer(syntax.Canonical(name)) {
 				p = append(p, "Trailer: "...)
 				p = append(p, name...)
 				p = append(p, "\r\n"...)
@@ -198,11 +200,11 @@ func appendField(p []byte, name string, values []string) ([]byte, error) {
 }
 
 func appendLine(p []byte, name, value string) ([]byte, error) {
-	if !isToken(name) {
+	if !syntax.IsToken(name) {
 		return p, unsendable("field name %.64q", name)
 	}
 	value = trimSpace(value)
-	if !isFieldValue(value) {
+	if !syntax.IsFieldValue(value) {
 		return p, unsendable("control characters in the value of %s", name)
 	}
 	p = append(p, name...)

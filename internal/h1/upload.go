@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddylb/caddy-lb/internal/syntax"
 )
 
 const (
@@ -311,7 +313,7 @@ func (u *upload) appendTrailers(p []byte) ([]byte, error) {
 		return p, net.ErrClosed
 	}
 	for name, values := range u.x.Request.Trailer {
-		if !isTrailer(canonical(name)) {
+		if !isTrailer(syntax.Canonical(name)) {
 			continue
 		}
 		var err error

@@ -1,4 +1,4 @@
-package h1
+package syntax
 
 // Classes of octets in a table, so that a check is one look for each.
 const (
@@ -31,13 +31,20 @@ func isClass(s string, class uint8) bool {
 	return true
 }
 
-func isToken(s string) bool { return s != "" && isClass(s, tokenChar) }
+// IsToken reports whether s is a token (RFC 9110, section 5.6.2), as methods and names of fields are.
+func IsToken(s string) bool { return s != "" && isClass(s, tokenChar) }
 
-func isFieldValue(s string) bool { return isClass(s, valueChar) }
+// IsFieldValue reports whether s has only what a field's value may have (RFC 9110, section 5.5).
+func IsFieldValue(s string) bool { return isClass(s, valueChar) }
 
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+// IsTargetChar reports whether c may stand in a request target: anything but controls and space does.
+func IsTargetChar(c byte) bool { return classes[c]&targetChar != 0 }
 
-func isASCII(s string) bool {
+// IsDigit reports whether c is a decimal digit.
+func IsDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// IsASCII reports whether s has no octet above 127.
+func IsASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] >= 0x80 {
 			return false

@@ -1,0 +1,67 @@
+package h1server
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Adopt takes over the connection of a request that a server of net/http is about to hand to its handler, serves the request, and those
+// that follow on the connection, on a goroutine of their own. It reports false, and has done nothing, for what it leaves to
+// net/http: other versions than HTTP/1.1, connections that end with the request or change their protocol, and the rarer
+// kinds of bodies.
+func (s *Server) Adopt(w http.ResponseWriter, r *http.Request) bool {
+	if !isAdoptable(r) || s.draining.Load() {
+		return false
+	}
+	hijacker, ok := w.(http.Hijacker)
+	if !ok {
+		return false
+	}
+	c := newConn(s)
+	if !s.track(c) {
+		return false
+	}
+	nc, rw, err := hijacker.Hijack()
+	if err != nil {
+		s.untrack(c)
+		return false
+	}
+	ahead, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	c.open(nc, ahead, context.WithoutCancel(r.Context()))
+	c.remoteAddr, c.tls, c.lastPost = r.RemoteAddr, r.TLS, r.Method == http.MethodPost
+
+	x := c.newExchange()
+	ctx := x.req.Context()
+	x.req = r.WithContext(ctx)
+	x.setLength(r.ContentLength)
+	if limit := s.options.ReadTimeout; limit > 0 {
+		_ = x.SetReadDeadline(time.Now().Add(limit)) // anew: taking the connection over has ended what there was
+	}
+	x.limitWriting()
+	go c.serve(x)
+	return true
+}
+
+func isAdoptable(r *http.Request) bool {
+	if r.ProtoMajor != 1 || r.ProtoMinor != 1 || r.Close || r.ContentLength < 0 || len(r.TransferEncoding) > 0 || r.Method == http.MethodConnect {
+		return false
+	}
+	for _, field := range [...]string{"Upgrade", "Expect"} {
+		if _, ok := r.Header[field]; ok {
+			return false
+		}
+	}
+	return true
+}
+
+// open gives c its connection, of which ahead was read already.
+func (c *conn) open(nc net.Conn, ahead []byte, ctx context.Context) {
+	c.nc, c.ctx = nc, ctx
+	c.ahead = append([]byte(nil), ahead...)
+	c.tcp, _ = nc.(*net.TCPConn)
+	c.br = readers.Get().(*bufio.Reader)
+	c.br.Reset(c)
+}

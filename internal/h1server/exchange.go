@@ -1,0 +1,120 @@
+package h1server
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+)
+
+// exchange is one request with its answer: the handler's ResponseWriter. It is used once, as handlers may hold on to it.
+type exchange struct {
+	c      *conn
+	req    *http.Request
+	cancel context.CancelFunc
+	body   body
+
+	// Of the request.
+	http10      bool
+	keepAlive10 bool // HTTP/1.0 with Connection: keep-alive
+
+	// Of the answer.
+	header        http.Header
+	status        int   // 0 until WriteHeader
+	contentLength int64 // as the handler gave it; -1 if it did not
+	written       int64 // of the body, by the handler
+	trailers      []string
+	fields        fields
+	closes        bool // the connection ends with the answer
+	tooMuch       bool // of the request's body was left
+	fullDuplex    bool
+	done          atomic.Bool // the handler is
+	writeTimed    atomic.Bool // the request has set the deadline of writing
+	isHijacked    atomic.Bool
+
+	out     *[]byte // what is to be sent; nil when there is nothing
+	pending *[]byte // the body's first bytes, while the header is open
+	chunked bool
+
+	interim sync.Mutex // held while an interim answer is written, or forbidden
+}
+
+var none http.Request
+
+// newExchange returns an exchange with an empty request, whose context ends with it.
+func (c *conn) newExchange() *exchange {
+	x := &exchange{c: c, contentLength: -1, header: make(http.Header, 8)}
+	var ctx context.Context
+	ctx, x.cancel = context.WithCancel(c.ctx)
+	x.req = none.WithContext(ctx)
+	x.req.RemoteAddr, x.req.TLS = c.remoteAddr, c.tls
+	x.closes = c.final
+	return x
+}
+
+// finish completes the answer when the handler is done. It reports whether the connection can serve another request.
+func (x *exchange) finish() (reusable bool) {
+	x.done.Store(true)
+	if x.status == 0 {
+		x.WriteHeader(http.StatusOK)
+	}
+	x.closeHeader()
+	x.sendPending()
+	if x.chunked {
+		x.endChunks()
+	}
+	err := x.flush()
+	x.giveBack()
+	complete := x.body.finish()
+	if x.req.MultipartForm != nil {
+		_ = x.req.MultipartForm.RemoveAll()
+	}
+	if err != nil || !complete || x.closes {
+		return false
+	}
+	short := x.contentLength >= 0 && x.contentLength != x.written
+	return !short || x.req.Method == http.MethodHead || !allowsBody(x.status)
+}
+
+// lingers reports whether the client may be sending still, so that the connection must not be closed at once.
+func (x *exchange) lingers() bool { return x.tooMuch && x.c.failed() == nil }
+
+// abandon ends an answer whose handler panicked: what was ready to be sent is, and nothing else.
+func (x *exchange) abandon() {
+	if x.fields.closed {
+		_ = x.flush()
+	}
+	x.cancel()
+	x.body.finish()
+	x.giveBack()
+}
+
+// Memory for what is to be sent.
+const (
+	outSize = 4 << 10
+
+	// pendingSize is how much of an answer's body is held back to learn its length, as by net/http.
+	pendingSize = 2 << 10
+)
+
+var (
+	outBuffers     = sync.Pool{New: func() any { p := make([]byte, 0, outSize); return &p }}
+	pendingBuffers = sync.Pool{New: func() any { p := make([]byte, 0, pendingSize); return &p }}
+)
+
+// giveBack gives the memory back.
+func (x *exchange) giveBack() {
+	if x.out != nil && cap(*x.out) <= 4*outSize {
+		*x.out = (*x.out)[:0]
+		outBuffers.Put(x.out)
+	}
+	if x.pending != nil {
+		*x.pending = (*x.pending)[:0]
+		pendingBuffers.Put(x.pending)
+	}
+	x.out, x.pending = nil, nil
+}
+
+func allowsBody(status int) bool {
+	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
+}

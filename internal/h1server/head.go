@@ -1,0 +1,187 @@
+package h1server
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"net/textproto"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddylb/caddy-lb/internal/syntax"
+)
+
+// slop is by how much a header may exceed its limit, as with net/http.
+const slop = 4 << 10
+
+// readHead reads a request's head, with the empty line that ends it. It may be in the reader's buffer still, of which discard bytes are
+// to be skipped then.
+func (c *conn) readHead() (head []byte, discard int, err error) {
+	p, _ := c.br.Peek(c.br.Buffered())
+	if end := syntax.HeadEnd(p, 0); end > 0 {
+		return p[:end], end, nil
+	}
+	if limit := c.server.options.ReadHeaderTimeout; limit > 0 {
+		_ = c.nc.SetReadDeadline(time.Now().Add(limit))
+		defer c.disarm()
+	}
+	head, err = c.collectHead()
+	return head, 0, err
+}
+
+// collectHead is readHead for a head that is not there yet or does not fit into the buffer.
+func (c *conn) collectHead() ([]byte, error) {
+	limit := c.server.options.MaxHeaderBytes + slop
+	var head []byte
+	var begun bool // the first line is there
+	for {
+		p, _ := c.br.Peek(c.br.Buffered())
+		looked := len(head)
+		head = append(head, p...)
+		if end := syntax.HeadEnd(head, looked); end > 0 {
+			_, _ = c.br.Discard(end - looked)
+			return head[:end], nil
+		}
+		_, _ = c.br.Discard(len(p))
+		if len(head) >= limit {
+			return nil, errTooLarge
+		}
+		if line := bytes.IndexByte(head, '\n'); line >= 0 && !begun {
+			begun = true
+			// A client that does not speak HTTP may wait for an answer to its first line.
+			if err := checkLine(head[:line]); err != nil {
+				return nil, err
+			}
+		}
+		if _, err := c.br.Peek(1); err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+	}
+}
+
+// checkLine looks at a request line.
+func checkLine(line []byte) error {
+	_, err := http.ReadRequest(bufio.NewReader(io.MultiReader(bytes.NewReader(line), strings.NewReader("\nHost: a\n\n"))))
+	return err
+}
+
+// parseWithNetHTTP has the head read by net/http, and makes the checks of its server.
+func (x *exchange) parseWithNetHTTP(head []byte) error {
+	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
+	if err != nil {
+		return err
+	}
+	if err := checkRequest(r, hostFields(head)); err != nil {
+		return err
+	}
+	c := x.c
+	x.req = r.WithContext(x.req.Context())
+	x.req.RemoteAddr, x.req.TLS = c.remoteAddr, c.tls
+	if r.ContentLength >= 0 {
+		x.setLength(r.ContentLength)
+	} else {
+		x.setSource(&chunkedBody{x: x, content: httputil.NewChunkedReader(c.br)})
+	}
+	x.http10 = r.ProtoMinor == 0
+	x.keepAlive10 = x.http10 && httpguts.HeaderValuesContainsToken(r.Header["Connection"], "keep-alive")
+	return nil
+}
+
+// hostFields are the values of a head's Host fields.
+func hostFields(head []byte) []string {
+	var values []string
+	for line := range bytes.Lines(head) {
+		if name, value, ok := bytes.Cut(line, []byte(":")); ok && bytes.EqualFold(name, []byte("Host")) {
+			values = append(values, syntax.TrimBlanks(strings.TrimRight(string(value), "\r\n")))
+		}
+	}
+	return values
+}
+
+func checkRequest(r *http.Request, hosts []string) error {
+	switch {
+	case r.ProtoMajor != 1:
+		return errVersion
+	case r.ProtoMinor >= 1 && len(hosts) == 0 && r.Method != http.MethodConnect:
+		return errNoHost
+	case len(hosts) == 1 && !httpguts.ValidHostHeader(hosts[0]):
+		return errBadHost
+	}
+	for name, values := range r.Header {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return errBadName
+		}
+		for _, v := range values {
+			if !httpguts.ValidHeaderFieldValue(v) {
+				return errBadValue
+			}
+		}
+	}
+	return nil
+}
+
+// chunkedBody is a body in chunks with the fields behind it (RFC 9112, section 7.1).
+type chunkedBody struct {
+	x       *exchange
+	content io.Reader
+}
+
+// Read implements io.Reader.
+func (b *chunkedBody) Read(p []byte) (int, error) {
+	n, err := b.content.Read(p)
+	if err == io.EOF {
+		err = b.readTrailers()
+	}
+	return n, err
+}
+
+// readTrailers reads the fields behind the last chunk. It returns io.EOF when all is well.
+func (b *chunkedBody) readTrailers() error {
+	br := b.x.c.br
+	p, err := br.Peek(2)
+	if err != nil {
+		return io.ErrUnexpectedEOF
+	}
+	if string(p) == "\r\n" {
+		_, _ = br.Discard(2)
+		return io.EOF
+	}
+	if err := awaitHeadEnd(br); err != nil {
+		return err
+	}
+	fields, err := textproto.NewReader(br).ReadMIMEHeader()
+	if err != nil {
+		return err
+	}
+	r := b.x.req
+	if r.Trailer == nil {
+		r.Trailer = make(http.Header, len(fields))
+	}
+	for name, values := range fields {
+		r.Trailer[name] = values
+	}
+	return io.EOF
+}
+
+// awaitHeadEnd waits until the end of some fields is in the buffer, which bounds them.
+func awaitHeadEnd(br *bufio.Reader) error {
+	for {
+		p, _ := br.Peek(br.Buffered())
+		if syntax.HeadEnd(p, 0) > 0 {
+			return nil
+		}
+		if len(p) == br.Size() {
+			return errLongTrailers
+		}
+		if _, err := br.Peek(len(p) + 1); err != nil {
+			return io.ErrUnexpectedEOF
+		}
+	}
+}
