@@ -56,6 +56,7 @@ func (h *Host) take(x *Exchange, fresh bool) (*conn, error) {
 			c.close()
 		case !suits:
 			h.keep(c)
+			h.lookAtOldest()
 			fresh = true
 		default:
 			return c, nil
@@ -89,7 +90,22 @@ func (h *Host) inspect(c *conn, x *Exchange) (alive, suits bool) {
 		h.lifetime.ended(c.idleFor, at)
 		return false, false
 	}
+	h.lifetime.survived(c.idleFor)
 	return true, isIdempotent(x.Request) || h.lifetime.covers(c.idleFor, at)
+}
+
+// lookAtOldest looks whether the server has kept the connection that has been idle for longest, while that is not known of any.
+func (h *Host) lookAtOldest() {
+	if h.lifetime.keeps.Load() {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.idle) > 0 {
+		if c := h.idle[0]; c.alive() {
+			h.lifetime.survived(now() - c.idleSince)
+		}
+	}
 }
 
 // awaitTurn returns nil when a connection may be made, which counts already, or one that is idle.
@@ -229,12 +245,13 @@ func (h *Host) expired(at time.Duration) []*conn {
 }
 
 // ended takes out the idle connections that the server has closed.
-func (h *Host) ended() []*conn {
+func (h *Host) ended(at time.Duration) []*conn {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var gone []*conn
 	h.idle = slices.DeleteFunc(h.idle, func(c *conn) bool {
 		if c.alive() {
+			h.lifetime.survived(at - c.idleSince)
 			return false
 		}
 		gone = append(gone, c)

@@ -123,6 +123,7 @@ func testClient(t testing.TB, address string, options Options) *Host {
 	}
 	c := NewClient(options)
 	h := c.Host(address)
+	h.lifetime.keeps.Store(true) // as if the server had been in use for a while
 	t.Cleanup(func() {
 		c.Close()
 		eventually(t, "every connection is closed", func() bool { return h.openCount() == 0 })

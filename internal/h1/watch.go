@@ -158,7 +158,7 @@ func (w *watcher) sweep(at time.Duration, look bool) {
 			c.close()
 		}
 		if look {
-			for _, c := range h.ended() {
+			for _, c := range h.ended(at) {
 				c.close()
 			}
 		}
