@@ -126,6 +126,9 @@ func compareAnswers(t *testing.T, ours, theirs *reading) {
 	}
 	// Broken bodies may be found out at different places.
 	if same := bytes.Equal(ours.body, theirs.body); !same && (ours.bodyErr == nil || !bytes.HasPrefix(theirs.body, ours.body)) {
+		if theirs.bodyErr != nil && firstRule(weAccept, theirs) != nil {
+			return // net/http stopped at what is no error, ahead of the one that there is
+		}
 		t.Fatalf("body %q, want %q", ours.body, theirs.body)
 	}
 	if want := adjustedHeader(a.Header, theirs); !reflect.DeepEqual(a.Header, want) {

@@ -10,8 +10,6 @@ import (
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 )
 
 func init() {
@@ -24,19 +22,9 @@ type App struct {
 	// Pools are the named pools.
 	Pools map[string]*PoolConfig `json:"pools,omitempty"`
 
-	// ClientEngine is "off" to have HTTP/1.1 clients served by net/http, as Caddy does by itself. Default: servers with an lb_proxy
-	// serve them with an engine of their own, which costs less and keeps connections over a reload.
-	ClientEngine string `json:"client_engine,omitempty"`
-
-	logger *zap.Logger
-
-	mu     sync.Mutex
-	pools  map[string]*pool
-	fronts map[*caddyhttp.Server]*front
+	mu    sync.Mutex
+	pools map[string]*pool
 }
-
-// engineOff is the value of [App.ClientEngine] that turns the engine off.
-const engineOff = "off"
 
 // CaddyModule returns the Caddy module information.
 func (*App) CaddyModule() caddy.ModuleInfo {
@@ -48,10 +36,6 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision builds the named pools.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.logger = ctx.Logger()
-	if a.ClientEngine != "" && a.ClientEngine != engineOff {
-		return fmt.Errorf("client_engine is %q: leave it out, or set it to %q", a.ClientEngine, engineOff)
-	}
 	a.pools = make(map[string]*pool)
 	for _, name := range slices.Sorted(maps.Keys(a.Pools)) {
 		if name == "" {
@@ -75,28 +59,17 @@ func (a *App) Start() error {
 	}
 	wg.Wait()
 	enterRunning(a)
-	for _, f := range a.fronts {
-		fronts.enter(f)
-	}
 	startGCPace()
 	return nil
 }
 
-// Stop hands clients' connections over to the configuration that replaces this one. Servers of this configuration may still finish
-// requests, for which the pools have to stay as they are until Cleanup.
-func (a *App) Stop() error {
-	for _, f := range a.fronts {
-		f.handOver()
-	}
-	return nil
-}
+// Stop does nothing: servers of this configuration may still finish requests, for which the pools have to
+// stay as they are until Cleanup.
+func (a *App) Stop() error { return nil }
 
 // Cleanup gives back everything the named pools hold. Anonymous pools are released by their handlers.
 func (a *App) Cleanup() error {
 	leaveRunning(a)
-	for _, f := range a.fronts {
-		fronts.drop(f)
-	}
 	for _, p := range a.listPools() {
 		if !p.anonymous {
 			p.release()
@@ -172,7 +145,6 @@ func (h *Handler) acquirePool(ctx caddy.Context) (*pool, error) {
 		return nil, err
 	}
 	app := mod.(*App)
-	app.frontOf(ctx)
 	if h.PoolName == "" {
 		return app.anonymousPool(ctx, &h.PoolConfig)
 	}

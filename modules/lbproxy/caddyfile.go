@@ -13,6 +13,7 @@ func init() {
 	httpcaddyfile.RegisterHandlerDirective("lb_proxy", parseHandler)
 	httpcaddyfile.RegisterDirectiveOrder("lb_proxy", httpcaddyfile.Before, "reverse_proxy")
 	httpcaddyfile.RegisterGlobalOption("lb_pool", parsePool)
+	httpcaddyfile.RegisterGlobalOption("lb_clients", parseClients)
 }
 
 // parseHandler parses the lb_proxy directive.

@@ -28,26 +28,13 @@ type front struct {
 	drained sync.Once
 }
 
-// frontOf has the clients of the server that a handler is provisioned for served by a front.
-func (a *App) frontOf(ctx caddy.Context) {
-	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if !ok || a.ClientEngine == engineOff {
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.fronts[server] != nil {
-		return
-	}
-	f := &front{server: server, likes: likeness(server), logger: a.logger}
+func newFront(server *caddyhttp.Server, logger *zap.Logger) *front {
+	f := &front{server: server, likes: likeness(server), logger: logger}
 	f.engine = sync.OnceValue(f.newEngine)
-	if a.fronts == nil {
-		a.fronts = make(map[*caddyhttp.Server]*front)
-	}
-	a.fronts[server] = f
 	server.RegisterConnContext(f.onConnection)
 	server.RegisterOnShutdown(f.shutDown)
 	server.RegisterOnStop(f.await)
+	return f
 }
 
 // likeness is what two servers must have in common for one to go on with the other's connections: addresses, protocols, and how clients
@@ -106,8 +93,11 @@ func (f *front) handOver() {
 	}
 }
 
-// shutDown is called when the server begins to shut down, after handOver.
-func (f *front) shutDown() { f.drain(nil) }
+// shutDown is called when the server begins to shut down, which may be before this suite's apps are stopped.
+func (f *front) shutDown() {
+	f.handOver()
+	f.drain(nil)
+}
 
 func (f *front) drain(successor *h1server.Server) {
 	f.drained.Do(func() {

@@ -103,6 +103,9 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 // Provision sets the handler up and takes its pool.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
+	if err := serveClients(ctx); err != nil {
+		return err
+	}
 	h.streams = newStreams(h.logger)
 	if h.RequestBuffers < 0 || h.ResponseBuffers < 0 {
 		h.logger.Warn("buffering without a limit: one large body can take all memory")

@@ -54,7 +54,7 @@ func TestAnswersWithoutBodyKeepTheConnection(t *testing.T) {
 		{"GET", "/204", 204, ""},
 		{"GET", "/102", 200, "body"},
 		{"GET", "/empty", 200, ""},
-		{"POST", "/204", 204, ""},
+		{"PUT", "/204", 204, ""},
 		{"GET", "/body", 200, "body"},
 	} {
 		if r := p.send(tc.method, tc.path, nil); r.status != tc.status || r.body != tc.body {

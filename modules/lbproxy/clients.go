@@ -1,0 +1,141 @@
+package lbproxy
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+)
+
+func init() {
+	caddy.RegisterModule(new(Clients))
+}
+
+// Clients is how servers with an lb_proxy serve their clients.
+type Clients struct {
+	// Engine is what serves HTTP/1.1: "own" for this suite's server, which costs less than that of net/http and keeps connections
+	// over a reload, or "net/http" for Caddy's usual one. Default: own.
+	Engine string `json:"engine,omitempty"`
+
+	logger *zap.Logger
+
+	mu     sync.Mutex
+	fronts map[*caddyhttp.Server]*front
+}
+
+// The values of [Clients.Engine].
+const (
+	engineOwn     = "own"
+	engineNetHTTP = "net/http"
+)
+
+// CaddyModule returns the Caddy module information.
+func (*Clients) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "lb_clients",
+		New: func() caddy.Module { return new(Clients) },
+	}
+}
+
+// Provision checks the configuration.
+func (c *Clients) Provision(ctx caddy.Context) error {
+	c.logger = ctx.Logger()
+	c.fronts = make(map[*caddyhttp.Server]*front)
+	return checkEngine(c.Engine)
+}
+
+func checkEngine(engine string) error {
+	switch engine {
+	case "", engineOwn, engineNetHTTP:
+		return nil
+	}
+	return fmt.Errorf("there is no engine %q for clients: it is %s, which is the default, or %s", engine, engineOwn, engineNetHTTP)
+}
+
+// serveClients has the clients of the server that a handler is provisioned for served as configured.
+func serveClients(ctx caddy.Context) error {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok {
+		return nil // the handler is used on its own
+	}
+	mod, err := ctx.App("lb_clients")
+	if err != nil {
+		return err
+	}
+	c := mod.(*Clients)
+	if c.Engine == engineNetHTTP {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fronts[server] == nil {
+		c.fronts[server] = newFront(server, c.logger)
+	}
+	return nil
+}
+
+// Start makes the servers known to those that they replace.
+func (c *Clients) Start() error {
+	for _, f := range c.fronts {
+		fronts.enter(f)
+	}
+	return nil
+}
+
+// Stop hands connections over to the configuration that replaces this one.
+func (c *Clients) Stop() error {
+	for _, f := range c.fronts {
+		f.handOver()
+	}
+	return nil
+}
+
+// Cleanup forgets the servers.
+func (c *Clients) Cleanup() error {
+	for _, f := range c.fronts {
+		fronts.drop(f)
+	}
+	return nil
+}
+
+// parseClients parses the global option lb_clients. Syntax:
+//
+//	lb_clients {
+//	    engine own|net/http
+//	}
+func parseClients(d *caddyfile.Dispenser, existing any) (any, error) {
+	d.Next() // consume the option
+	if existing != nil {
+		return nil, d.Err("lb_clients stands twice: put all of its options into one block")
+	}
+	c := new(Clients)
+	if d.NextArg() {
+		return nil, d.ArgErr()
+	}
+	for d.NextBlock(0) {
+		switch d.Val() {
+		case "engine":
+			if !d.AllArgs(&c.Engine) {
+				return nil, d.ArgErr()
+			}
+			if err := checkEngine(c.Engine); err != nil {
+				return nil, d.WrapErr(err)
+			}
+		default:
+			return nil, d.Errf("unrecognized option of lb_clients: %s: there is engine", d.Val())
+		}
+	}
+	return httpcaddyfile.App{Name: "lb_clients", Value: caddyconfig.JSON(c, nil)}, nil
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*Clients)(nil)
+	_ caddy.Provisioner  = (*Clients)(nil)
+	_ caddy.CleanerUpper = (*Clients)(nil)
+)
