@@ -13,7 +13,7 @@ import (
 // net/http: other versions than HTTP/1.1, connections that end with the request or change their protocol, and the rarer
 // kinds of bodies.
 func (s *Server) Adopt(w http.ResponseWriter, r *http.Request) bool {
-	if !isAdoptable(r) || s.draining.Load() {
+	if !isAdoptable(r) {
 		return false
 	}
 	hijacker, ok := w.(http.Hijacker)
@@ -21,12 +21,12 @@ func (s *Server) Adopt(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	c := newConn(s)
-	if !s.track(c) {
+	if !s.track(c) && !c.inherit() {
 		return false
 	}
 	nc, rw, err := hijacker.Hijack()
 	if err != nil {
-		s.untrack(c)
+		c.server.untrack(c)
 		return false
 	}
 	ahead, _ := rw.Reader.Peek(rw.Reader.Buffered())

@@ -24,7 +24,8 @@ type body struct {
 
 	closed    atomic.Bool
 	over      atomic.Bool // the request is
-	continues atomic.Bool // the client waits for 100 (RFC 9110, section 10.1.1)
+	expects   bool        // the client does, to be told to send it (RFC 9110, section 10.1.1)
+	continues atomic.Bool // it was not yet
 }
 
 // setLength gives the request a body of so many bytes, or none.
@@ -109,9 +110,15 @@ func (b *body) drain() bool {
 	}
 	b.reading.Lock()
 	defer b.reading.Unlock()
-	if b.src == nil && b.left > maxDrain {
+	return b.drainLocked()
+}
+
+// drainLocked is drain for a caller who holds b.reading.
+func (b *body) drainLocked() bool {
+	if b.src == nil && b.left >= maxDrain {
 		return false
 	}
+	b.closed.Store(true) // what the handler has not read it will miss
 	buf := drainBuffers.Get().(*[drainBufferSize]byte)
 	defer drainBuffers.Put(buf)
 	for total := 0; total <= maxDrain; {
@@ -128,8 +135,9 @@ const drainBufferSize = 8 << 10
 
 var drainBuffers = sync.Pool{New: func() any { return new([drainBufferSize]byte) }}
 
-// finish ends the body's use. It reports whether it was read to its end, so that the connection can go on. Whoever still reads gets an error.
-func (b *body) finish() (complete bool) {
+// finish ends the body's use, after reading what is left of it when asked to. It reports whether it was read to its end, so that the
+// connection can go on. Whoever still reads gets an error.
+func (b *body) finish(drain bool) (complete bool) {
 	b.over.Store(true)
 	if b.isRead() {
 		return true
@@ -141,5 +149,5 @@ func (b *body) finish() (complete bool) {
 		return false
 	}
 	defer b.reading.Unlock()
-	return b.err == io.EOF
+	return drain && b.drainLocked() || b.err == io.EOF
 }

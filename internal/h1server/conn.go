@@ -19,7 +19,7 @@ var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBu
 
 // conn is a client's connection. It serves one request at a time, on a goroutine that is there as long as the connection.
 type conn struct {
-	server *Server // changed by the goroutine only
+	server *Server // changed by the goroutine only, which holds mu then
 	nc     net.Conn
 	tcp    *net.TCPConn // nc, if it is one
 	br     *bufio.Reader
@@ -31,7 +31,7 @@ type conn struct {
 	final      bool // the next request is the last one
 	hijacked   bool
 	idleArmed  time.Time   // when the deadline of the wait for requests was set; zero when there is none
-	touched    atomic.Bool // a handler has set the deadline of reading
+	touched    atomic.Bool // somebody has set the deadline of reading since
 	writeArmed atomic.Bool // there is a deadline of writing
 
 	// For the moments of one call.
@@ -126,10 +126,7 @@ func (c *conn) release() {
 
 // next waits for the next request and reads it. It returns nil when there is none, or none that is to be answered by the handler.
 func (c *conn) next() *exchange {
-	if c.server.draining.Load() && !c.inherit() {
-		return nil
-	}
-	if !c.await() {
+	if !c.await() || c.lastPost && !c.skipEmptyLines() {
 		return nil
 	}
 	x, err := c.readRequest()
@@ -139,6 +136,9 @@ func (c *conn) next() *exchange {
 	}
 	if !x.expect() {
 		x.refuseExpectation()
+		if x.lingers() {
+			c.linger()
+		}
 		return nil
 	}
 	return x
@@ -147,13 +147,16 @@ func (c *conn) next() *exchange {
 // await waits for the first bytes of a request.
 func (c *conn) await() bool {
 	for {
-		if c.br.Buffered() == 0 {
+		switch {
+		case c.br.Buffered() == 0:
 			c.armIdle()
+		case c.touched.Swap(false):
+			c.disarm()
 		}
 		c.setWaiting(true)
 		if c.server.draining.Load() {
 			// Drain may have found the connection not waiting yet.
-			c.rouse()
+			c.rouse(c.server)
 		}
 		_, err := c.br.Peek(1)
 		c.setWaiting(false)
@@ -161,10 +164,7 @@ func (c *conn) await() bool {
 			return err == nil
 		}
 		// The wait was cut short, or something has come just then.
-		c.idleArmed = time.Time{}
-		if err == nil {
-			_ = c.nc.SetReadDeadline(time.Time{})
-		}
+		c.disarm()
 		switch {
 		case c.inherit():
 			if err == nil {
@@ -188,7 +188,9 @@ func (c *conn) inherit() bool {
 		return false
 	}
 	c.server.untrack(c)
+	c.mu.Lock()
 	c.server, c.final = heir, true
+	c.mu.Unlock()
 	return true
 }
 
@@ -220,11 +222,11 @@ func (c *conn) setWaiting(waiting bool) {
 	c.mu.Unlock()
 }
 
-// rouse ends a wait for a request.
-func (c *conn) rouse() {
+// rouse ends a wait for a request of s. The connection may have gone over to another server in the meantime.
+func (c *conn) rouse(s *Server) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waiting {
+	if c.waiting && c.server == s {
 		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 	}
 }

@@ -17,6 +17,7 @@ type exchange struct {
 	// Of the request.
 	http10      bool
 	keepAlive10 bool // HTTP/1.0 with Connection: keep-alive
+	wantsClose  bool
 
 	// Of the answer.
 	header        http.Header
@@ -26,7 +27,7 @@ type exchange struct {
 	trailers      []string
 	fields        fields
 	closes        bool // the connection ends with the answer
-	tooMuch       bool // of the request's body was left
+	unread        bool // some of the request's body is, when all is over
 	fullDuplex    bool
 	done          atomic.Bool // the handler is
 	writeTimed    atomic.Bool // the request has set the deadline of writing
@@ -65,7 +66,8 @@ func (x *exchange) finish() (reusable bool) {
 	}
 	err := x.flush()
 	x.giveBack()
-	complete := x.body.finish()
+	complete := x.body.finish(!x.closes && err == nil)
+	x.unread = !complete
 	if x.req.MultipartForm != nil {
 		_ = x.req.MultipartForm.RemoveAll()
 	}
@@ -77,15 +79,15 @@ func (x *exchange) finish() (reusable bool) {
 }
 
 // lingers reports whether the client may be sending still, so that the connection must not be closed at once.
-func (x *exchange) lingers() bool { return x.tooMuch && x.c.failed() == nil }
+func (x *exchange) lingers() bool { return x.unread && x.c.failed() == nil }
 
-// abandon ends an answer whose handler panicked: what was ready to be sent is, and nothing else.
+// abandon ends an answer whose handler panicked. What is not on its way for sure is not sent, so that no answer seems complete.
 func (x *exchange) abandon() {
-	if x.fields.closed {
+	if x.fields.closed && x.written > pendingSize {
 		_ = x.flush()
 	}
 	x.cancel()
-	x.body.finish()
+	x.body.finish(false)
 	x.giveBack()
 }
 

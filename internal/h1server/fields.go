@@ -19,7 +19,6 @@ type fields struct {
 	closed bool
 
 	hasType, hasEncoding, hasDate, hasLength, hasTrailers bool
-	length                                                string
 	coding                                                string   // Transfer-Encoding as the handler set it
 	connection                                            []string // and Connection
 }
@@ -47,9 +46,6 @@ func (x *exchange) openHeader() {
 		switch fd.name {
 		case "Content-Length":
 			f.hasLength = true
-			if len(fd.values) > 0 {
-				f.length = fd.values[0]
-			}
 			continue
 		case "Transfer-Encoding":
 			if len(fd.values) > 0 {
@@ -106,7 +102,6 @@ func (x *exchange) closeHeader() {
 	bodied := allowsBody(x.status)
 	if x.done.Load() && !f.hasTrailers && f.coding == "" && bodied && !f.hasLength && (x.req.Method != http.MethodHead || len(first) > 0) {
 		x.contentLength = int64(len(first))
-		f.hasLength, f.length = true, ""
 	}
 	connection := x.decideConnection()
 	b := *x.buffer()
@@ -143,19 +138,24 @@ func (x *exchange) decideConnection() []string {
 	stays := !c.server.draining.Load() && !c.final
 	known := x.req.Method == http.MethodHead || x.contentLength >= 0 || !allowsBody(x.status)
 	switch {
+	case x.wantsClose:
+		x.closes = true
 	case x.keepAlive10 && known:
 		if connection == nil {
 			connection = keepAlive
 		}
-	case x.http10, x.req.Close:
+	case x.http10:
 		x.closes = true
 	}
-	if !stays || len(connection) > 0 && connection[0] == "close" || x.body.continues.Load() {
+	if !stays || len(connection) > 0 && httpguts.HeaderValuesContainsToken(connection, "close") {
 		x.closes = true
+	}
+	if x.body.expects && !x.body.isRead() {
+		x.closes = true // the client may send the body, or not
 	}
 	// Many clients send all of a request before they read, so that its rest has to be taken in first.
 	if !x.closes && !x.fullDuplex && !x.body.isRead() && !x.body.drain() {
-		x.closes, x.tooMuch = true, true
+		x.closes = true
 		connection = closing
 	}
 	return connection
@@ -166,34 +166,24 @@ func (x *exchange) appendFraming(b []byte, bodied bool) []byte {
 	f := &x.fields
 	if x.contentLength >= 0 && f.coding != "" && f.coding != "identity" {
 		x.log("http: WriteHeader called with both Transfer-Encoding of " + f.coding + " and a Content-Length")
-		x.contentLength, f.hasLength = -1, false
+		x.contentLength = -1
 	}
 	switch {
 	case !bodied:
-		f.hasLength = false
-	case x.req.Method == http.MethodHead:
 	case x.contentLength >= 0:
-	case x.http10:
-		x.closes = true
-	case f.coding == "identity":
+		b = strconv.AppendInt(append(b, "Content-Length: "...), x.contentLength, 10)
+		b = append(b, crlf...)
+	case x.req.Method == http.MethodHead:
+	case x.http10, f.coding == "identity":
 		x.closes = true
 	default:
-		x.chunked, f.hasLength = true, false
+		x.chunked = true
 		if f.coding != "" && f.coding != "chunked" {
-			b = append(append(append(b, "Transfer-Encoding: "...), f.coding...), crlf...)
+			b = appendField(b, "Transfer-Encoding", []string{f.coding})
 		}
-		return append(b, "Transfer-Encoding: chunked\r\n"...)
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
 	}
-	if !f.hasLength {
-		return b
-	}
-	b = append(b, "Content-Length: "...)
-	if f.length != "" {
-		b = append(b, f.length...)
-	} else {
-		b = strconv.AppendInt(b, x.contentLength, 10)
-	}
-	return append(b, crlf...)
+	return b
 }
 
 // isSwitch reports whether the answer changes the protocol, for which Connection has another use.

@@ -25,6 +25,7 @@ func (c *conn) readHead() (head []byte, discard int, err error) {
 	if end := syntax.HeadEnd(p, 0); end > 0 {
 		return p[:end], end, nil
 	}
+	c.disarm() // the wait for the request is over
 	if limit := c.server.options.ReadHeaderTimeout; limit > 0 {
 		_ = c.nc.SetReadDeadline(time.Now().Add(limit))
 		defer c.disarm()
@@ -78,7 +79,7 @@ func (x *exchange) parseWithNetHTTP(head []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := checkRequest(r, hostFields(head)); err != nil {
+	if err := checkRequest(r, fieldValues(head, "Host")); err != nil {
 		return err
 	}
 	c := x.c
@@ -91,15 +92,35 @@ func (x *exchange) parseWithNetHTTP(head []byte) error {
 	}
 	x.http10 = r.ProtoMinor == 0
 	x.keepAlive10 = x.http10 && httpguts.HeaderValuesContainsToken(r.Header["Connection"], "keep-alive")
+	x.wantsClose = r.Close || isAmbiguous(r, head)
 	return nil
 }
 
-// hostFields are the values of a head's Host fields.
-func hostFields(head []byte) []string {
+// isAmbiguous reports whether a head gives a body's length in two ways, of which somebody on the way may have taken the other one. The
+// connection must end with such a request (RFC 9112, section 6.1). net/http's parser deletes the field that it does not follow.
+func isAmbiguous(r *http.Request, head []byte) bool {
+	switch {
+	case r.ContentLength < 0:
+		return len(fieldValues(head, "Content-Length")) > 0
+	case r.ProtoMinor == 0:
+		return len(fieldValues(head, "Transfer-Encoding")) > 0
+	}
+	return false
+}
+
+// fieldValues are the values of a head's fields of this name, which net/http's parser may have deleted.
+func fieldValues(head []byte, name string) []string {
 	var values []string
-	for line := range bytes.Lines(head) {
-		if name, value, ok := bytes.Cut(line, []byte(":")); ok && bytes.EqualFold(name, []byte("Host")) {
-			values = append(values, syntax.TrimBlanks(strings.TrimRight(string(value), "\r\n")))
+	found := false
+	for line := range strings.Lines(string(head)) {
+		line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
+		if found && line != "" && (line[0] == ' ' || line[0] == '\t') {
+			values[len(values)-1] += " " + syntax.TrimBlanks(line) // RFC 9112, section 5.2
+			continue
+		}
+		field, value, ok := strings.Cut(line, ":")
+		if found = ok && strings.EqualFold(field, name); found {
+			values = append(values, syntax.TrimBlanks(value))
 		}
 	}
 	return values

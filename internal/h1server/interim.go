@@ -8,8 +8,8 @@ import (
 
 // sendInterim sends an interim answer (RFC 9110, section 15.2) with the header as it is.
 func (x *exchange) sendInterim(status int) {
-	if status != http.StatusContinue {
-		x.forbidContinue()
+	if status == http.StatusContinue {
+		x.forbidContinue() // this is it
 	}
 	out := x.buffer()
 	*out = appendStatusLine(*out, x.http10, status)
@@ -29,6 +29,7 @@ func (x *exchange) sendContinue() {
 	x.interim.Lock()
 	defer x.interim.Unlock()
 	if x.body.continues.Swap(false) {
+		x.dropDeadline()
 		_, _ = x.c.nc.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
 	}
 }
@@ -52,6 +53,7 @@ func (x *exchange) expect() bool {
 		return false
 	}
 	if !x.http10 && x.req.ContentLength != 0 {
+		x.body.expects = true
 		x.body.continues.Store(true)
 	}
 	return true

@@ -19,9 +19,6 @@ func (c *conn) readRequest() (*exchange, error) {
 	if o.ReadTimeout > 0 {
 		readBy = time.Now().Add(o.ReadTimeout)
 	}
-	if c.lastPost {
-		c.skipEmptyLine()
-	}
 	head, discard, err := c.readHead()
 	if err != nil {
 		return nil, err
@@ -36,7 +33,7 @@ func (c *conn) readRequest() (*exchange, error) {
 	c.lastPost = x.req.Method == http.MethodPost
 	if !readBy.IsZero() || !x.body.isRead() && !c.idleArmed.IsZero() {
 		c.idleArmed = time.Time{}
-		_ = c.nc.SetReadDeadline(readBy)
+		_ = x.SetReadDeadline(readBy)
 	}
 	x.limitWriting()
 	return x, nil
@@ -49,14 +46,19 @@ func (x *exchange) limitWriting() {
 	}
 }
 
-// skipEmptyLine skips an empty line behind a POST: some old clients send one that does not belong to the body (RFC 9112, section 2.2).
-func (c *conn) skipEmptyLine() {
-	for range 2 {
-		if p, _ := c.br.Peek(1); len(p) == 0 || p[0] != '\r' && p[0] != '\n' {
-			return
+// skipEmptyLines skips what some old clients send behind a POST and does not belong to its body (RFC 9112, section 2.2). It waits for
+// what follows, and reports false when that is nothing.
+func (c *conn) skipEmptyLines() bool {
+	for range 4 {
+		if p, _ := c.br.Peek(1); p[0] != '\r' && p[0] != '\n' {
+			break
 		}
 		_, _ = c.br.Discard(1)
+		if !c.await() {
+			return false
+		}
 	}
+	return true
 }
 
 // parse reads a whole head. It reports false, with x as it was, for what is not usual or not valid.
@@ -94,6 +96,7 @@ func (x *exchange) parse(head []byte) bool {
 	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
 	if values, ok := header["Connection"]; ok {
 		r.Close = httpguts.HeaderValuesContainsToken(values, "close")
+		x.wantsClose = r.Close
 	}
 	x.setLength(length)
 	return true

@@ -39,7 +39,7 @@ func (o *Options) setDefaults() {
 	if o.IdleTimeout == 0 {
 		o.IdleTimeout = o.ReadTimeout
 	}
-	if o.MaxHeaderBytes == 0 {
+	if o.MaxHeaderBytes <= 0 {
 		o.MaxHeaderBytes = http.DefaultMaxHeaderBytes
 	}
 	if o.Panicked == nil {
@@ -109,7 +109,7 @@ func (s *Server) Drain(successor *Server) {
 	}
 	s.mu.Unlock()
 	for _, c := range conns {
-		c.rouse()
+		c.rouse(s)
 	}
 }
 
