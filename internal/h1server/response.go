@@ -215,17 +215,14 @@ func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c.stopWatch()
 	c.server.untrack(c) // whoever has it decides about its end
 	_ = c.nc.SetDeadline(time.Time{})
-	br := c.br
 	if len(c.ahead) > 0 {
-		// Whoever looks at what is buffered has to find it.
-		n := br.Buffered() + len(c.ahead)
-		br = bufio.NewReaderSize(br, n) // the same one, if there is room in it
-		if _, err := br.Peek(n); err != nil {
+		// Whoever looks at what is buffered has to find it. There is room, as the request's last byte came in with the same reading.
+		if _, err := c.br.Peek(c.br.Buffered() + len(c.ahead)); err != nil {
 			return nil, nil, err
 		}
 	}
 	x.giveBack()
-	return c.nc, bufio.NewReadWriter(br, bufio.NewWriter(c.nc)), nil
+	return c.nc, bufio.NewReadWriter(c.br, bufio.NewWriter(c.nc)), nil
 }
 
 // log tells of a handler's misuse.
