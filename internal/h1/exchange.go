@@ -34,6 +34,9 @@ type Exchange struct {
 	// Edit, when not nil, changes the header as it is written, so that the request can be one that must not change.
 	Edit Edit
 
+	// Connected, when not nil, is told of each connection that the exchange is tried on, before anything is sent.
+	Connected Connected
+
 	// Interim, when not nil, is given interim answers.
 	Interim Interim
 
@@ -65,6 +68,11 @@ type Edit interface {
 // Field is one line of a header.
 type Field struct{ Name, Value string }
 
+// Connected learns of connections. Its error ends the exchange, of which the server has seen nothing.
+type Connected interface {
+	Connected(c net.Conn, reused bool) error
+}
+
 // Interim takes interim answers (1xx; RFC 9110, section 15.2) within RoundTrip. Its error ends the exchange.
 type Interim interface {
 	Interim(code int, header http.Header) error
@@ -82,6 +90,12 @@ func (h *Host) RoundTrip(x *Exchange) error {
 				err = cause
 			}
 			return &Error{Phase: Connecting, Unseen: true, Err: err}
+		}
+		if x.Connected != nil {
+			if err := x.Connected.Connected(c, c.reused); err != nil {
+				h.put(c)
+				return &Error{Phase: Connecting, Unseen: true, Err: err}
+			}
 		}
 		failure := x.try(c)
 		if failure == nil {

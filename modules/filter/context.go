@@ -47,10 +47,16 @@ type Router interface {
 
 type value struct{ key, value any }
 
-// NewContext is for lb_proxy.
+// NewContext is for tests of filters.
 func NewContext(w http.ResponseWriter, r *http.Request, pool string, logger *zap.Logger) *Context {
+	x := MakeContext(w, r, pool, logger)
+	return &x
+}
+
+// MakeContext is for lb_proxy.
+func MakeContext(w http.ResponseWriter, r *http.Request, pool string, logger *zap.Logger) Context {
 	repl, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	return &Context{Request: r, Writer: w, Replacer: repl, Logger: logger, Pool: pool}
+	return Context{Request: r, Writer: w, Replacer: repl, Logger: logger, Pool: pool}
 }
 
 // SetRouter is for lb_proxy.

@@ -22,8 +22,10 @@ type App struct {
 	// Pools are the named pools.
 	Pools map[string]*PoolConfig `json:"pools,omitempty"`
 
+	shared map[string]*pool // the named pools, which stay as they are once provisioned
+
 	mu    sync.Mutex
-	pools map[string]*pool
+	pools map[string]*pool // those and the anonymous ones
 }
 
 // CaddyModule returns the Caddy module information.
@@ -36,7 +38,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision builds the named pools.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.pools = make(map[string]*pool)
+	a.pools, a.shared = make(map[string]*pool), make(map[string]*pool)
 	for _, name := range slices.Sorted(maps.Keys(a.Pools)) {
 		if name == "" {
 			return fmt.Errorf("a pool needs a name")
@@ -45,7 +47,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		if err != nil {
 			return err
 		}
-		a.pools[name] = p
+		a.pools[name], a.shared[name] = p, p
 	}
 	return registerMetrics(ctx)
 }
@@ -80,13 +82,14 @@ func (a *App) Cleanup() error {
 
 // named returns a configured pool.
 func (a *App) named(name string) (*pool, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if p, ok := a.pools[name]; ok && !p.anonymous {
+	if p, ok := a.shared[name]; ok {
 		return p, nil
 	}
 	return nil, fmt.Errorf("there is no pool %q: define it with 'lb_pool %s { … }' in the global options", name, name)
 }
+
+// HasPool reports whether there is a pool of this name, for filters that send requests to one.
+func (a *App) HasPool(name string) bool { return a.shared[name] != nil }
 
 // anonymousPool builds the pool of one handler.
 func (a *App) anonymousPool(ctx caddy.Context, config *PoolConfig) (*pool, error) {
@@ -145,6 +148,7 @@ func (h *Handler) acquirePool(ctx caddy.Context) (*pool, error) {
 		return nil, err
 	}
 	app := mod.(*App)
+	h.app = app
 	if h.PoolName == "" {
 		return app.anonymousPool(ctx, &h.PoolConfig)
 	}

@@ -69,9 +69,9 @@ func (a *attempt) Value(key any) any {
 // begin picks a backend and takes a place on it. Without one it returns the failure that says why.
 func (ex *exchange) begin() (*attempt, *failure) {
 	if ex.tries > 0 {
-		ex.h.pool.askAgain(ex.in)
+		ex.base.askAgain(ex.in)
 	}
-	ex.pool = ex.h.pool.serving(ex.in)
+	ex.pool = ex.base.serving(ex.in)
 	if b := ex.pool.breaker; b != nil && !b.OK() {
 		return nil, &failure{status: http.StatusServiceUnavailable, err: errBreakerOpen, unavailable: true}
 	}
@@ -93,6 +93,10 @@ func (ex *exchange) begin() (*attempt, *failure) {
 		a = &attempt{Context: ex.in.Context(), ex: ex}
 	}
 	a.member = m
+	if f := ex.filterSelected(m); f != nil {
+		a.release()
+		return nil, f
+	}
 	if err := a.prepare(); err != nil {
 		a.release()
 		return nil, err
@@ -115,7 +119,7 @@ func (ex *exchange) choose() *lb.Member {
 func (a *attempt) prepare() *failure {
 	ex := a.ex
 	var err error
-	if a.way, err = ex.h.ways.For(a.member); err != nil {
+	if a.way, err = ex.ways.For(a.member); err != nil {
 		return &failure{cause: causeProtocol, status: http.StatusBadGateway, err: err, final: true}
 	}
 	if err := a.resolve(); err != nil {
@@ -144,7 +148,8 @@ func (a *attempt) makeRequest() *failure {
 		}
 	}
 	a.req = ex.out
-	if ex.tries > 1 {
+	own := ex.h.filters.ChangesUpstreamRequest() // each try starts from the same request
+	if ex.tries > 1 || own {
 		a.req = ex.out.WithContext(a)
 	}
 	a.url = ex.url
@@ -153,7 +158,10 @@ func (a *attempt) makeRequest() *failure {
 	if ex.body != nil {
 		a.attachBody()
 	}
-	return a.changeHeader()
+	if f := a.changeHeader(own); f != nil {
+		return f
+	}
+	return a.filterRequest()
 }
 
 // resolve fills in where to connect, placeholders of the address included.
@@ -220,12 +228,12 @@ func clientAddress(ctx context.Context) netip.AddrPort {
 }
 
 // changeHeader applies the header operations of the transport and then of the user, so that the user's win. Each
-// try starts from the same header, since values may depend on the backend.
-func (a *attempt) changeHeader() *failure {
+// try starts from the same header, since values may depend on the backend; own says that it needs a copy anyway.
+func (a *attempt) changeHeader(own bool) *failure {
 	ex, h := a.ex, a.ex.h
 	user := h.Headers != nil && h.Headers.Request != nil
 	a.req.Host = ex.in.Host
-	if user || a.way.headerOps != nil || ex.tries > 1 {
+	if user || a.way.headerOps != nil || ex.tries > 1 || own {
 		a.req.Header = ex.header.Clone()
 	}
 	if a.way.hostOfBackend {

@@ -45,7 +45,7 @@ func (ex *exchange) prepareBody() *failure {
 	} else if ex.probablyEmpty() && ex.body.probe(probeTime) {
 		out.ContentLength = 0
 	}
-	if len(ex.in.Trailer) > 0 && !h.ways.needsLength {
+	if len(ex.in.Trailer) > 0 && !ex.ways.needsLength {
 		// Only chunked framing has room for trailers in HTTP/1.1.
 		out.ContentLength = -1
 		delete(out.Header, "Content-Length")
@@ -65,7 +65,7 @@ func (ex *exchange) prepareBody() *failure {
 func (a *attempt) attachBody() {
 	ex := a.ex
 	var trailer http.Header
-	if len(ex.in.Trailer) > 0 && !ex.h.ways.needsLength {
+	if len(ex.in.Trailer) > 0 && !ex.ways.needsLength {
 		trailer = maps.Clone(ex.in.Trailer)
 		a.req.Trailer = trailer
 	}

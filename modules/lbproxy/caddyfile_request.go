@@ -36,6 +36,8 @@ import (
 //	method      <method>
 //	rewrite     <to>
 //
+//	filter … and the blocks of directives: see unmarshalFilter
+//
 //	@name { <response matchers...> }
 //	replace_status  [<@name>] <code>
 //	handle_response [<@name>] { <directives...> }
@@ -69,6 +71,12 @@ var requestOptions = map[string]func(*Handler, *caddyfile.Dispenser) error{
 	"proxy_status_name":  (*Handler).unmarshalText,
 	"method":             (*Handler).unmarshalText,
 	"rewrite":            (*Handler).unmarshalText,
+
+	"filter":                  (*Handler).unmarshalFilter,
+	"filter_timeout":          (*Handler).unmarshalFilterTimeout,
+	"request_filter":          (*Handler).keepFilterBlock,
+	"upstream_request_filter": (*Handler).keepFilterBlock,
+	"response_filter":         (*Handler).keepFilterBlock,
 
 	"trusted_proxies": (*Handler).unmarshalTrustedProxies,
 	"header_up":       (*Handler).unmarshalHeaderUp,

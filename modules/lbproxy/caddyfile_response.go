@@ -51,6 +51,9 @@ func (h *Handler) responseMatcher(d *caddyfile.Dispenser, name string) (*caddyht
 // finalize reads the handle_response blocks, which need a Helper for their directives, and brings the entries
 // without matcher to the end, where they do not hide the others.
 func (h *Handler) finalize(helper httpcaddyfile.Helper) error {
+	if err := h.finalizeFilters(helper); err != nil {
+		return err
+	}
 	for _, d := range h.handleResponseSegments {
 		d.Next() // handle_response
 		args := d.RemainingArgs()

@@ -25,6 +25,9 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 		return a.roundTripByModule()
 	}
 	a.engine.Request, a.engine.Context, a.engine.Interim = a.req, a, a
+	if a.ex.h.filters.WatchesConnections() {
+		a.engine.Connected = a
+	}
 	if a.ex.out == nil {
 		a.engine.Edit = a.ex
 		if a.way.hostOfBackend {
@@ -52,6 +55,10 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 func (a *attempt) roundTripByModule() (*http.Response, error) {
 	res, err := a.way.RoundTrip(a.req)
 	a.trace.settle()
+	if refused := a.trace.refused; refused != nil && err == nil {
+		_ = res.Body.Close()
+		return nil, refused
+	}
 	return res, err
 }
 

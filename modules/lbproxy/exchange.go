@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddylb/caddy-lb/internal/h1"
+	"github.com/caddylb/caddy-lb/modules/filter"
 	"github.com/caddylb/caddy-lb/modules/selection"
 )
 
@@ -22,7 +23,11 @@ type exchange struct {
 	in   *http.Request // as the client sent it
 	next caddyhttp.Handler
 	repl *caddy.Replacer
-	pool *pool // the handler's, or the one that its dynamic source names for the request
+	base *pool // the handler's, or one that a filter has chosen
+	pool *pool // base, or the one that its dynamic source names for the request
+	ways *transports
+
+	filtered *filter.Context // nil without filters
 
 	started time.Time
 	took    atomic.Int64 // nanoseconds from started to the end; 0 until then

@@ -1,6 +1,7 @@
 package lbproxy
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -13,6 +14,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 	"go.uber.org/zap"
+
+	"github.com/caddylb/caddy-lb/modules/filter"
 )
 
 func init() {
@@ -74,8 +77,16 @@ type Handler struct {
 	// VerboseLogs logs more at debug level.
 	VerboseLogs bool `json:"verbose_logs,omitempty"`
 
+	// FiltersRaw are filters, which see the request in each of its phases, in this order.
+	FiltersRaw []json.RawMessage `json:"filters,omitempty" caddy:"namespace=http.lb_proxy.filters inline_key=filter"`
+
+	// FilterTimeout bounds each call of a filter, by the context that the filter gets. Default: 0, no bound.
+	FilterTimeout caddy.Duration `json:"filter_timeout,omitempty"`
+
+	app            *App
 	pool           *pool
 	ways           *transports
+	filters        *filter.Chain // nil without filters
 	trustedProxies []netip.Prefix
 	retry          retryRules
 	plain          bool  // mayBePlain
@@ -87,6 +98,7 @@ type Handler struct {
 	// While adapting a Caddyfile: the named response matchers, and the handle_response blocks.
 	responseMatchers       map[string]caddyhttp.ResponseMatcher
 	handleResponseSegments []*caddyfile.Dispenser
+	filterBlocks           []filterBlock
 
 	// pools are the names that lb_pool options define, while adapting a Caddyfile; nil when unknown.
 	pools map[string]bool
@@ -116,6 +128,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provisionHandleResponse(ctx); err != nil {
 		return err
 	}
+	if err := h.provisionFilters(ctx); err != nil {
+		return err
+	}
 	var err error
 	if h.pool, err = h.acquirePool(ctx); err != nil {
 		return err
@@ -131,6 +146,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		}
 	}
 	h.requestBuffers, h.answerBuffers = h.RequestBuffers, h.ResponseBuffers
+	h.plain = h.mayBePlain()
 	if h.requestBuffers == 0 {
 		h.requestBuffers = h.ways.requestBuffers
 	}
@@ -161,7 +177,6 @@ func (h *Handler) provisionRequestSide(ctx caddy.Context) error {
 	if err := h.retry.provision(ctx, h.LoadBalancing); err != nil {
 		return err
 	}
-	h.plain = h.mayBePlain()
 	return nil
 }
 
@@ -172,14 +187,19 @@ func (h *Handler) Cleanup() error {
 	return nil
 }
 
-// ServeHTTP takes one request through its phases: prepare, find a backend that answers, give the answer to the
-// client. Its error is one of [caddyhttp.Error] with the status that fits.
+// ServeHTTP serves one request. Its error is one of [caddyhttp.Error] with the status that fits.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	ex := h.newExchange(w, r, next)
-	defer ex.finish()
+	if h.filters == nil {
+		return h.proxy(h.newExchange(w, r, next))
+	}
+	return h.serveFiltered(w, r, next)
+}
 
-	if !h.pool.awaitFirstChecks(r.Context()) {
-		return ex.fail(newFailure(causeCanceled, r.Context().Err()))
+// proxy takes one request through its phases: prepare, find a backend that answers, give the answer to the client.
+func (h *Handler) proxy(ex *exchange) error {
+	defer ex.finish()
+	if !ex.base.awaitFirstChecks(ex.in.Context()) {
+		return ex.fail(newFailure(causeCanceled, ex.in.Context().Err()))
 	}
 	if f := ex.prepare(); f != nil {
 		return ex.fail(f)

@@ -32,10 +32,10 @@ func (ex *exchange) incrementalRefused() bool {
 		return false
 	}
 	h := ex.h
-	if h.RequestBuffers != 0 || (h.requestBuffers != 0 && !h.ways.needsLength) {
+	if h.RequestBuffers != 0 || (h.requestBuffers != 0 && !ex.ways.needsLength) {
 		return true
 	}
-	return ex.out.ContentLength < 0 && h.ways.needsLength
+	return ex.out.ContentLength < 0 && ex.ways.needsLength
 }
 
 // checkIncremental refuses a request that only header operations made incremental, when its body was buffered or
@@ -45,7 +45,7 @@ func (a *attempt) checkIncremental() *failure {
 	if ex.incremental || ex.body == nil || !caddyhttp.IsIncremental(a.req.Header) || !mayHaveContent(a.req) {
 		return nil
 	}
-	if ex.h.RequestBuffers != 0 || (a.req.ContentLength < 0 && ex.h.ways.needsLength) {
+	if ex.h.RequestBuffers != 0 || (a.req.ContentLength < 0 && ex.ways.needsLength) {
 		return ex.refuseIncremental(nil)
 	}
 	return nil

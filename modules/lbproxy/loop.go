@@ -28,9 +28,11 @@ func (ex *exchange) obtain() (*attempt, *failure) {
 		}
 		// The backend never saw the request, so the others are asked whatever the method. Once they all
 		// failed, begin says so, and what is configured decides.
-		if a != nil && f.cause == causeConnect && ex.resendable() {
-			ex.again++
-			continue
+		if f.cause == causeConnect {
+			if f = ex.filterConnectFailure(f); !f.final && a != nil && ex.resendable() {
+				ex.again++
+				continue
+			}
 		}
 		if g := ex.retryAfter(f); g != nil {
 			return nil, g
@@ -112,6 +114,9 @@ func (a *attempt) send() *failure {
 	}
 	a.answered.Store(true)
 	ex.logRoundTrip(a, nil)
+	if f := a.filterAnswer(); f != nil {
+		return f
+	}
 	return a.reject()
 }
 

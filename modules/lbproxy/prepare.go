@@ -15,7 +15,7 @@ import (
 // newExchange begins a request's way through the handler.
 func (h *Handler) newExchange(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) *exchange {
 	ex := &exchange{
-		h: h, w: w, in: r, next: next, pool: h.pool,
+		h: h, w: w, in: r, next: next, base: h.pool, pool: h.pool, ways: h.ways,
 		repl:    r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer),
 		started: time.Now(),
 	}

@@ -61,27 +61,46 @@ func (ex *exchange) deliver(a *attempt, incremental bool) error {
 		return ex.fail(ex.refuseIncremental(header))
 	}
 
-	w := ex.w
-	out := w.Header()
+	out := ex.w.Header()
+	if ex.filtered != nil {
+		return ex.deliverFiltered(a,
+			func() { ex.setHeader(out, a, header, changed) },
+			func() error { return ex.write(a, ex.flushInterval(a, ex.w.Header(), incremental)) })
+	}
+	ex.setHeader(out, a, header, changed)
+	return ex.write(a, ex.flushInterval(a, header, incremental))
+}
+
+// setHeader gives the client's answer its header. end says that what belongs to the backend's connection is gone already.
+func (ex *exchange) setHeader(out http.Header, a *attempt, header http.Header, end bool) {
+	res := a.res
 	delete(out, "Server")
 	out["Via"] = append(out["Via"], viaOfAnswer(res))
-	if changed {
+	if end {
 		addAll(out, header)
 	} else {
 		addEndToEnd(out, header)
 	}
-	announced := len(res.Trailer)
-	if announced > 0 {
+	if len(res.Trailer) > 0 {
 		out.Add("Trailer", strings.Join(slices.Sorted(maps.Keys(res.Trailer)), ", "))
 		if ex.needsChunks() {
 			delete(out, "Content-Length")
 		}
 	}
+}
+
+// write sends the answer, whose header is set.
+func (ex *exchange) write(a *attempt, flush time.Duration) error {
+	w, res := ex.w, a.res
+	announced := len(res.Trailer)
 	ex.allowEarlyAnswer()
 	w.WriteHeader(res.StatusCode)
 
-	err := copyBody(w, res.Body, ex.flushInterval(a, header, incremental))
+	err := copyBody(w, res.Body, flush)
 	_ = res.Body.Close() // before the trailers are read: only then they are there
+	if err == nil {
+		err = ex.filterTrailers(res.Trailer)
+	}
 	if err != nil {
 		ex.abort(a, err)
 	}

@@ -18,6 +18,8 @@ type trace struct {
 	interim sync.Mutex // held while an interim answer is passed on
 	settled bool       // the round trip ended; guarded by interim
 
+	refused error // by a filter that saw the connection; read when the round trip has ended
+
 	expectation *expectation // nil unless the client waits to be told to send its body
 }
 
@@ -25,7 +27,12 @@ type trace struct {
 func (a *attempt) traceConnection() {
 	t := &trace{a: a}
 	t.hooks.GetConn = func(string) { t.asked.Store(true) }
-	t.hooks.GotConn = func(httptrace.GotConnInfo) { t.connected.Store(true) }
+	t.hooks.GotConn = func(info httptrace.GotConnInfo) {
+		t.connected.Store(true)
+		if a.ex.h.filters.WatchesConnections() {
+			t.refused = a.Connected(info.Conn, info.Reused)
+		}
+	}
 	t.hooks.Got1xxResponse = t.gotInterim
 	if a.expects() {
 		t.expect()
