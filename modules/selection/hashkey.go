@@ -1,7 +1,6 @@
 package selection
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/textproto"
@@ -9,6 +8,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddylb/caddy-lb/internal/placeholder"
 )
 
 // hashKey is a compiled hash_key: text with placeholders. Where it is one well-known placeholder it is read
@@ -39,7 +40,7 @@ func parseHashKey(text string) (hashKey, error) {
 	if text == "" {
 		return hashKey{}, nil
 	}
-	whole, n, err := scanPlaceholders(text)
+	whole, n, err := placeholder.Scan(text)
 	if err != nil {
 		return hashKey{}, fmt.Errorf("hash_key '%s': %w", text, err)
 	}
@@ -52,37 +53,6 @@ func parseHashKey(text string) (hashKey, error) {
 	default:
 		return hashKey{kind: keyTemplate, text: text}, nil
 	}
-}
-
-// scanPlaceholders counts the placeholders in text and reports whether it is nothing but one of them. Braces
-// after a backslash are plain text, as for Caddy's replacer.
-func scanPlaceholders(text string) (whole bool, n int, err error) {
-	escaped := func(i int) bool { return i > 0 && text[i-1] == '\\' }
-	for i := 0; i < len(text); i++ {
-		if text[i] == '}' && !escaped(i) {
-			return false, 0, errors.New(`a brace is closed that was not opened: write \} for the character itself`)
-		}
-		if text[i] != '{' || escaped(i) {
-			continue
-		}
-		end := i + 1
-		for end < len(text) && (text[end] != '}' || escaped(end)) {
-			if text[end] == '{' && !escaped(end) {
-				return false, 0, errors.New(`a brace is opened inside of a placeholder: close the first one, or write \{ for the character itself`)
-			}
-			end++
-		}
-		if end == len(text) {
-			return false, 0, errors.New(`a brace is opened and not closed: write {name}, or \{ for the character itself`)
-		}
-		if end == i+1 {
-			return false, 0, errors.New("a placeholder has no name: write one such as {http.request.uri.path}")
-		}
-		n++
-		whole = i == 0 && end == len(text)-1
-		i = end
-	}
-	return whole && n == 1, n, nil
 }
 
 // placeholderKey compiles the single placeholder name.
