@@ -99,7 +99,7 @@ func (c *Chain) call(x *Context, name, phase string, run func() error) (err erro
 			err = &panicked{v, debug.Stack()}
 		}
 		if err != nil {
-			err = &Error{name, phase, err}
+			err = newError(name, phase, err)
 		}
 	}()
 	if c.timeout <= 0 {
@@ -174,7 +174,7 @@ func (c *Chain) wrap(x *Context, name, phase string, serve func(http.ResponseWri
 		return inner
 	}))
 	if err != nil && err != inner {
-		return &Error{name, phase, err}
+		return newError(name, phase, err)
 	}
 	return err
 }

@@ -14,6 +14,26 @@ type Error struct {
 	Filter string
 	Phase  string
 	Err    error
+
+	// StatusCode is what the client is answered: that of a caddyhttp.Error, 504 when time was over, 500 for anything else.
+	StatusCode int
+}
+
+// newError names filter and phase. A caddyhttp.Error in err gives its status and what is behind it: left inside, it would take the
+// place of what is around it.
+func newError(filter, phase string, err error) *Error {
+	e := &Error{Filter: filter, Phase: phase, Err: err, StatusCode: http.StatusInternalServerError}
+	var known caddyhttp.HandlerError
+	switch {
+	case errors.As(err, &known):
+		e.StatusCode, e.Err = known.StatusCode, known.Err
+		if known.Err == nil {
+			e.Err = errors.New(http.StatusText(known.StatusCode))
+		}
+	case errors.Is(err, errLate), errors.Is(err, context.DeadlineExceeded):
+		e.StatusCode = http.StatusGatewayTimeout
+	}
+	return e
 }
 
 // Error implements error.
@@ -23,18 +43,6 @@ func (e *Error) Error() string {
 
 // Unwrap returns the error behind it.
 func (e *Error) Unwrap() error { return e.Err }
-
-// Status is what the client is answered: that of a caddyhttp.Error, 504 when time was over, 500 for anything else.
-func (e *Error) Status() int {
-	var known caddyhttp.HandlerError
-	switch {
-	case errors.As(e.Err, &known) && known.StatusCode != 0:
-		return known.StatusCode
-	case errors.Is(e.Err, errLate), errors.Is(e.Err, context.DeadlineExceeded):
-		return http.StatusGatewayTimeout
-	}
-	return http.StatusInternalServerError
-}
 
 var (
 	errNoRouter = errors.New("the request has no pool that could be changed")

@@ -106,7 +106,7 @@ func handlerError(err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &filterError):
-		return caddyhttp.Error(filterError.Status(), err)
+		return caddyhttp.Error(filterError.StatusCode, err)
 	case errors.As(err, &known):
 		return err
 	}
@@ -121,7 +121,7 @@ func filterFailure(err error) *failure {
 	status := http.StatusInternalServerError
 	var filterError *filter.Error
 	if errors.As(err, &filterError) {
-		status = filterError.Status()
+		status = filterError.StatusCode
 	}
 	return &failure{status: status, err: err, final: true}
 }
