@@ -19,6 +19,10 @@ func newWatched() *watched { return &watched{make(chan context.Context), make(ch
 // ServeHTTP implements http.Handler.
 func (h *watched) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		http.Error(w, "a part of the request is lost: "+r.Method, http.StatusMethodNotAllowed)
+		return
+	}
 	if r.URL.Path == "/held" {
 		h.entered <- r.Context()
 		select {
@@ -50,6 +54,15 @@ func (c *conn) isWatched() bool {
 	return c.watch.reading
 }
 
+func expectEnd(t *testing.T, ctx context.Context) {
+	t.Helper()
+	select {
+	case <-ctx.Done():
+	case <-time.After(20 * time.Second):
+		t.Fatal("the context does not end")
+	}
+}
+
 func TestClientLeaves(t *testing.T) {
 	requests := map[string]string{
 		"GET": "GET /held HTTP/1.1\r\nHost: a\r\n\r\n", "POST": "POST /held HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody",
@@ -70,7 +83,7 @@ func TestClientLeaves(t *testing.T) {
 					}
 					left := time.Now()
 					leave(c)
-					<-ctx.Done()
+					expectEnd(t, ctx)
 					if d := time.Since(left); d > 3*time.Second {
 						t.Errorf("it took %v", d)
 					}
@@ -87,7 +100,7 @@ func TestFirstRequestIsWatched(t *testing.T) {
 	c.request("/held")
 	ctx := <-h.entered
 	c.Close()
-	<-ctx.Done()
+	expectEnd(t, ctx)
 }
 
 func TestClientStays(t *testing.T) {
@@ -157,6 +170,6 @@ func TestContextEndsWithTheRequest(t *testing.T) {
 	c := site.dialAdopted(t)
 	for range 2 {
 		c.get("/")
-		<-(<-contexts).Done()
+		expectEnd(t, <-contexts)
 	}
 }

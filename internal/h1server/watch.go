@@ -100,7 +100,6 @@ func (c *conn) look() {
 func (c *conn) readAhead() {
 	var octet [1]byte
 	n := 0
-	c.touched.Store(true)
 	_ = c.nc.SetReadDeadline(time.Time{}) // it was that of an earlier wait
 	c.mu.Lock()
 	if c.watch.stopped {
