@@ -89,6 +89,7 @@ var layers = []layer{
 	{dir: "modules/healthcheck", may: []string{"lb", "internal"}, caddy: true, http: true, external: true},
 	{dir: "modules/discovery", may: []string{"lb", "internal"}, caddy: true, http: true, external: true},
 	{dir: "modules/filter", may: []string{"lb", "internal"}, caddy: true, http: true, external: true},
+	{dir: "modules/cluster", may: []string{"lb", "internal"}, caddy: true, external: true},
 	{dir: "modules/lbproxy", may: []string{"lb", "internal", "modules"}, caddy: true, http: true, external: true},
 	{dir: "cmd", may: []string{"."}, caddy: true},
 	{dir: "caddytest", may: []string{"."}, caddy: true, http: true, external: true},

@@ -3,6 +3,7 @@
 package caddylb
 
 import (
+	_ "github.com/caddylb/caddy-lb/modules/cluster"
 	_ "github.com/caddylb/caddy-lb/modules/filter"
 	_ "github.com/caddylb/caddy-lb/modules/healthcheck"
 	_ "github.com/caddylb/caddy-lb/modules/lbproxy"

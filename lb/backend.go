@@ -86,6 +86,9 @@ func (b *Backend) SetWeight(configured, weight int) (before *WeightOverride) {
 // RestoreWeight sets the override back to what SetWeight returned.
 func (b *Backend) RestoreWeight(before *WeightOverride) { b.override.Store(before) }
 
+// WeightOverride is the override that SetWeight set last, nil for none.
+func (b *Backend) WeightOverride() *WeightOverride { return b.override.Load() }
+
 // Weight is the weight that holds, given the configured one.
 func (b *Backend) Weight(configured int) int {
 	if o := b.override.Load(); o != nil && o.Configured == configured {

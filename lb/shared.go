@@ -44,12 +44,16 @@ type Taken struct {
 
 // Override is what an operator decided about a backend of a pool.
 type Override struct {
+	// Pool is empty for backends that handlers name themselves: one that several of them name is one backend.
 	Pool    string
 	Backend string // as in the admin API
 
 	// Drained and Weight are nil where the configuration decides.
 	Drained *bool
 	Weight  *int
+
+	// Configured is the weight that Weight was set against. Where another one is configured, that holds; see [WeightOverride].
+	Configured int
 }
 
 // SharedOverrides are the decisions of operators for all instances that share them. All methods are safe for concurrent use.

@@ -1,6 +1,7 @@
 package lbproxy
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -132,16 +133,8 @@ func patchBackend(w http.ResponseWriter, r *http.Request, p *pool, m *lb.Member,
 	if order.Drain == nil && order.Weight == nil {
 		return badRequest(errors.New(`nothing to do: write {"drain": true} or {"weight": 5}`))
 	}
-	if order.Weight != nil {
-		if err := setWeight(p, m, *order.Weight); err != nil {
-			return badRequest(err)
-		}
-	}
-	if order.Drain != nil {
-		m.SetDrained(*order.Drain, time.Now())
-		if err := refreshAllOf(m.Backend); err != nil {
-			return err
-		}
+	if err := carryOut(r.Context(), p, m, order.Drain, order.Weight); err != nil {
+		return err
 	}
 	current := p.Snapshot().Find(m.Address().ID())
 	if current == nil {
@@ -150,6 +143,24 @@ func patchBackend(w http.ResponseWriter, r *http.Request, p *pool, m *lb.Member,
 	p.log.Info("backend was given an order", zap.Stringer("backend", m.Address()),
 		zap.Boolp("drain", order.Drain), zap.Intp("weight", order.Weight))
 	return writeJSON(w, e.status(current))
+}
+
+// carryOut does what an operator ordered, and tells the cluster what holds then.
+func carryOut(ctx context.Context, p *pool, m *lb.Member, drain *bool, weight *int) error {
+	orderMu.Lock()
+	defer orderMu.Unlock()
+	if weight != nil {
+		if err := setWeight(p, m, *weight); err != nil {
+			return badRequest(err)
+		}
+	}
+	var err error
+	if drain != nil {
+		m.SetDrained(*drain, time.Now())
+		err = refreshAllOf(m.Backend)
+	}
+	runningOverrides().publish(ctx, p, m)
+	return err
 }
 
 // setWeight overrides a backend's weight, unless a policy cannot work with it.

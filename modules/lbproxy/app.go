@@ -26,6 +26,8 @@ type App struct {
 
 	mu    sync.Mutex
 	pools map[string]*pool // those and the anonymous ones
+
+	overrides overrides
 }
 
 // CaddyModule returns the Caddy module information.
@@ -49,6 +51,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		a.pools[name], a.shared[name] = p, p
 	}
+	if err := a.overrides.join(ctx); err != nil {
+		return err
+	}
 	return registerMetrics(ctx)
 }
 
@@ -61,13 +66,17 @@ func (a *App) Start() error {
 	}
 	wg.Wait()
 	enterRunning(a)
+	a.overrides.subscribe()
 	startGCPace()
 	return nil
 }
 
-// Stop does nothing: servers of this configuration may still finish requests, for which the pools have to
-// stay as they are until Cleanup.
-func (a *App) Stop() error { return nil }
+// Stop takes no more orders of the cluster. Servers of this configuration may still finish requests, for which the
+// pools have to stay as they are until Cleanup.
+func (a *App) Stop() error {
+	a.overrides.unsubscribe()
+	return nil
+}
 
 // Cleanup gives back everything the named pools hold. Anonymous pools are released by their handlers.
 func (a *App) Cleanup() error {
