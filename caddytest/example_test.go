@@ -125,3 +125,33 @@ func TestExampleTakesOrders(t *testing.T) {
 		t.Error("no metric begins with caddy_lb_")
 	}
 }
+
+func TestExampleFilters(t *testing.T) {
+	s := startExample(t)
+	for i, want := range []int{http.StatusOK, http.StatusOK, http.StatusTooManyRequests} {
+		r := s.Get(s.URL("PORT8080", "/limited"))
+		if r.Status != want || r.Header.Get("X-Request-Id") == "" || r.Header.Get("Via") != "" {
+			t.Errorf("request %d: status %d, header %v", i+1, r.Status, r.Header)
+		}
+		if want == http.StatusTooManyRequests && r.Header.Get("Retry-After") == "" {
+			t.Error("the client is not told when to come again")
+		}
+	}
+	canaries := 0
+	for range 200 {
+		jar, err := cookiejar.New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Client.Jar = jar
+		seen := s.names(s.URL("PORT8080", "/canary"), 3)
+		if n := seen["four over HTTP/2.0"]; n == 3 {
+			canaries++
+		} else if n != 0 {
+			t.Errorf("one client was sent to %v", seen)
+		}
+	}
+	if canaries < 5 || canaries > 45 {
+		t.Errorf("%d of 200 clients were sent to the canary, want about 20", canaries)
+	}
+}

@@ -35,6 +35,41 @@ func requestAndResponseFilters(t *testing.T, x pingoraExample) {
 	}
 }
 
+// phasesAsFilters has the hooks of Pingora's examples: refusing, a limit for each client, the Host sent upstream, fields of the answer, and
+// the log.
+func phasesAsFilters(t *testing.T, x pingoraExample) {
+	b := NewBackend(t, "A")
+	b.Do(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Alt-Svc", "clear")
+		w.Header().Set("X-Seen", r.Host+" "+r.Header.Get("X-Backend-Port"))
+		answer(http.StatusOK)(w, r)
+	})
+	s := x.start(t, addresses(b))
+	if r := s.Get(s.URL("PORT", "/")); r.Status != http.StatusForbidden || r.Body != "no" || b.Hits() != 0 {
+		t.Errorf("without authorization: status %d with %q, and %d requests came to the backend", r.Status, r.Body, b.Hits())
+	}
+	_, port, _ := net.SplitHostPort(b.Addr)
+	for i, want := range []int{http.StatusOK, http.StatusOK, http.StatusTooManyRequests} {
+		r := s.Get(s.URL("PORT", "/"), "Authorization", "x", "X-Team", "red")
+		if r.Status != want {
+			t.Errorf("request %d of a team: status %d, want %d", i+1, r.Status, want)
+		}
+		if want == http.StatusTooManyRequests {
+			if r.Header.Get("Retry-After") == "" {
+				t.Error("a refused request is not told when to come again")
+			}
+			continue
+		}
+		if r.Header.Get("X-Seen") != "example.com "+port || r.Header.Get("Server") != "balancer" || r.Header.Get("Alt-Svc") != "" {
+			t.Errorf("request %d: header %v", i+1, r.Header)
+		}
+	}
+	if r := s.Get(s.URL("PORT", "/"), "Authorization", "x", "X-Team", "blue"); r.Status != http.StatusOK {
+		t.Errorf("another team: status %d", r.Status)
+	}
+	eventually(t, "the access log names the team", func() bool { return s.output.contains(`"team":"blue"`) })
+}
+
 func failToConnect(t *testing.T, x pingoraExample) {
 	b := sortedBackends(t, "A", "B")
 	s := x.start(t, addresses(b...))

@@ -31,6 +31,7 @@ var pingoraTests = map[string]func(*testing.T, pingoraExample){
 	"HttpPeer":           httpPeer,
 	"new_mtls":           newMTLS,
 	"filters":            requestAndResponseFilters,
+	"phases":             phasesAsFilters,
 	"fail_to_connect":    failToConnect,
 	"max_retries":        maxRetries,
 	"SelectionAlgorithm": selectionAlgorithm,

@@ -61,7 +61,7 @@ func (h *Handler) keepFilterBlock(d *caddyfile.Dispenser) error {
 	name := d.Val()
 	block := d.NewFromNextSegment()
 	if d.NextArg() {
-		return d.ArgErr()
+		return d.Errf("%s takes no argument but its block: matchers stand at the directives inside", name)
 	}
 	h.filterBlocks = append(h.filterBlocks, filterBlock{len(h.FiltersRaw), routeFilters[name], block})
 	h.FiltersRaw = append(h.FiltersRaw, nil)
