@@ -86,34 +86,54 @@ func (c *Chain) ChangesUpstreamRequest() bool {
 	return c != nil && (len(c.upstreamRequest) > 0 || len(c.requestBody) > 0)
 }
 
+// ChangesResponse reports whether a filter is of the response or response body phases.
+func (c *Chain) ChangesResponse() bool {
+	return c != nil && (len(c.response) > 0 || len(c.responseBody) > 0)
+}
+
 // WatchesConnections reports whether a filter wants to know the connections that are used.
 func (c *Chain) WatchesConnections() bool { return c != nil && len(c.connected) > 0 }
 
 // call runs one filter within its time, and makes a panic an error.
 func (c *Chain) call(x *Context, name, phase string, run func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			if v == http.ErrAbortHandler {
-				panic(v)
-			}
-			err = &panicked{v, debug.Stack()}
-		}
-		if err != nil {
-			err = newError(name, phase, err)
-		}
-	}()
+	defer c.leave(x, name, phase, c.enter(x), &err)
+	return run()
+}
+
+// entry is what leave has to undo of enter.
+type entry struct {
+	outer  context.Context
+	cancel context.CancelFunc
+}
+
+// enter begins the call of a filter.
+func (c *Chain) enter(x *Context) entry {
 	if c.timeout <= 0 {
-		return run()
+		return entry{}
 	}
-	ctx, cancel := context.WithTimeout(x.Context(), c.timeout)
-	defer cancel()
-	outer := x.ctx
-	x.ctx = ctx
-	defer func() { x.ctx = outer }()
-	if err := run(); err != nil || ctx.Err() != context.DeadlineExceeded {
-		return err
+	e := entry{outer: x.ctx}
+	x.ctx, e.cancel = context.WithTimeout(x.Context(), c.timeout)
+	return e
+}
+
+// leave ends it. It is to be deferred: it makes a panic an error, gives errors the filter's name, and finds filters that are late.
+func (c *Chain) leave(x *Context, name, phase string, e entry, err *error) {
+	if v := recover(); v != nil {
+		if v == http.ErrAbortHandler {
+			panic(v)
+		}
+		*err = &panicked{v, debug.Stack()}
 	}
-	return errLate
+	if e.cancel != nil {
+		if *err == nil && x.ctx.Err() == context.DeadlineExceeded {
+			*err = errLate
+		}
+		e.cancel()
+		x.ctx = e.outer
+	}
+	if *err != nil {
+		*err = newError(name, phase, *err)
+	}
 }
 
 // each runs a phase whose filters do nothing but succeed or fail.
@@ -134,25 +154,31 @@ func (c *Chain) EarlyRequest(x *Context) error {
 	return each(c, x, c.early, "early request", func(f EarlyRequestFilter) error { return f.EarlyRequest(x) })
 }
 
+// Next is what follows the request phase.
+type Next interface {
+	Next() error
+}
+
+// NextFunc is a function as a [Next].
+type NextFunc func() error
+
+// Next implements [Next].
+func (f NextFunc) Next() error { return f() }
+
 // Request runs the phase of [RequestFilter], and then next, unless a filter answered. x has the writer and the request that the filters pass
 // on.
-func (c *Chain) Request(x *Context, next func() error) error {
+func (c *Chain) Request(x *Context, next Next) error {
 	if c == nil {
-		return next()
+		return next.Next()
 	}
 	return c.requestFrom(0, x, next)
 }
 
-func (c *Chain) requestFrom(i int, x *Context, next func() error) error {
+func (c *Chain) requestFrom(i int, x *Context, next Next) error {
 	for ; i < len(c.request); i++ {
 		s := &c.request[i]
 		if f, ok := s.filter.(RequestFilter); ok {
-			var answered bool
-			err := c.call(x, s.name, "request", func() (err error) {
-				answered, err = f.Request(x)
-				return err
-			})
-			if err != nil || answered {
+			if answered, err := c.requestBy(s.name, f, x); err != nil || answered {
 				return err
 			}
 			continue
@@ -161,7 +187,13 @@ func (c *Chain) requestFrom(i int, x *Context, next func() error) error {
 			return c.requestFrom(i+1, x, next)
 		})
 	}
-	return next()
+	return next.Next()
+}
+
+// requestBy is call for the phase that most filters are of, without an allocation.
+func (c *Chain) requestBy(name string, f RequestFilter, x *Context) (answered bool, err error) {
+	defer c.leave(x, name, "request", c.enter(x), &err)
+	return f.Request(x)
 }
 
 // wrap runs a handler of Caddy around next. An error of next stays what it is. The time for a filter does not count, since next takes as

@@ -45,6 +45,7 @@ func (h *Handler) provisionFilters(ctx caddy.Context) error {
 type filtered struct {
 	filter.Context
 	h    *Handler
+	next caddyhttp.Handler
 	base *pool
 }
 
@@ -60,7 +61,7 @@ func (f *filtered) UsePool(name string) error {
 
 // serveFiltered is ServeHTTP for a handler with filters.
 func (h *Handler) serveFiltered(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
-	f := &filtered{Context: filter.MakeContext(w, r, h.pool.Name(), h.logger), h: h, base: h.pool}
+	f := &filtered{Context: filter.MakeContext(w, r, h.pool.Name(), h.logger), h: h, next: next, base: h.pool}
 	f.SetRouter(f)
 	x := &f.Context
 	panicking := true
@@ -71,7 +72,7 @@ func (h *Handler) serveFiltered(w http.ResponseWriter, r *http.Request, next cad
 		h.filters.Logging(x, err)
 	}()
 	if err = h.filters.EarlyRequest(x); err == nil {
-		err = h.filters.Request(x, func() error { return f.proxy(next) })
+		err = h.filters.Request(x, f)
 	}
 	if err != nil {
 		err = handlerError(h.filters.Failed(x, err))
@@ -82,15 +83,15 @@ func (h *Handler) serveFiltered(w http.ResponseWriter, r *http.Request, next cad
 
 var errPanicked = errors.New("the request was broken off")
 
-// proxy is what follows the request phase.
-func (f *filtered) proxy(next caddyhttp.Handler) error {
+// Next implements [filter.Next]: the proxying.
+func (f *filtered) Next() error {
 	h, x := f.h, &f.Context
 	body, err := h.filters.RequestBody(x, x.Request.Body)
 	if err != nil {
 		return err
 	}
 	x.Request.Body = body
-	ex := h.newExchange(x.Writer, x.Request, next)
+	ex := h.newExchange(x.Writer, x.Request, f.next)
 	ex.filtered = x
 	if f.base != h.pool {
 		ex.base, ex.pool, ex.ways = f.base, f.base, f.base.ways

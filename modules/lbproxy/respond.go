@@ -62,7 +62,7 @@ func (ex *exchange) deliver(a *attempt, incremental bool) error {
 	}
 
 	out := ex.w.Header()
-	if ex.filtered != nil {
+	if ex.h.filters.ChangesResponse() {
 		return ex.deliverFiltered(a,
 			func() { ex.setHeader(out, a, header, changed) },
 			func() error { return ex.write(a, ex.flushInterval(a, ex.w.Header(), incremental)) })
