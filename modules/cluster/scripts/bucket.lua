@@ -8,7 +8,7 @@ local interval = ARGV[2] / ARGV[1]
 local depth = interval * ARGV[3]
 
 local full = tonumber(redis.call('GET', KEYS[1])) or now
-if full < now then
+if not (full > now) then
 	full = now
 elseif full > now + depth then
 	full = now + depth -- the limit was made stricter, or the clock was set back
@@ -18,5 +18,5 @@ local after = full + interval - now
 if after > depth + interval / 1000 then
 	return {0, 0, math.ceil(after - depth), math.ceil(full - now)}
 end
-redis.call('SET', KEYS[1], string.format('%.17g', now + after), 'PX', math.ceil(after / 1000))
+redis.call('SET', KEYS[1], string.format('%.17g', now + after), 'PX', math.max(1, math.ceil(after / 1000)))
 return {1, math.max(0, math.floor((depth - after) / interval + 0.001)), 0, math.ceil(after)}
