@@ -58,16 +58,16 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s script) play(t *testing.T, c *client) []byte {
 	var mu sync.Mutex
 	var got []byte
+	var over bool
 	var fresh atomic.Bool
 	ended := make(chan struct{})
 	go func() {
-		defer fresh.Store(true)
 		defer close(ended)
 		buf := make([]byte, 32<<10)
 		for {
 			n, err := c.br.Read(buf)
 			mu.Lock()
-			got = append(got, buf[:n]...)
+			got, over = append(got, buf[:n]...), err != nil
 			mu.Unlock()
 			fresh.Store(true)
 			if err != nil {
@@ -102,14 +102,9 @@ func (s script) play(t *testing.T, c *client) []byte {
 			if !fresh.Swap(false) {
 				return false
 			}
-			select {
-			case <-ended:
-				return true
-			default:
-			}
 			mu.Lock()
 			defer mu.Unlock()
-			return wholeAnswers(got) >= max(s.answers, 1)
+			return over || wholeAnswers(got) >= max(s.answers, 1)
 		})
 		_, _ = io.WriteString(c, finalRequest)
 	}
