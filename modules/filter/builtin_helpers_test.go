@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -93,4 +94,35 @@ func statusOf(t testing.TB, err error) int {
 		t.Fatalf("%v (%T) is no *Error", err, err)
 	}
 	return failed.StatusCode
+}
+
+// wantError checks that parsing text failed with an error that names file and line and has want in it.
+func wantError(t testing.TB, err error, text, want string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "Testfile:") {
+		t.Errorf("%.80q: %v, want %q", text, err, want)
+	}
+}
+
+// unmarshalJSON reads a filter from JSON, without what names it.
+func unmarshalJSON(t testing.TB, f any, text string) {
+	t.Helper()
+	if err := caddy.StrictUnmarshalJSON([]byte(text), f); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// nextFunc is what follows the request phase.
+type nextFunc func() error
+
+// Next calls it.
+func (f nextFunc) Next() error { return f() }
+
+// request runs the request phase, and reports whether the request went on.
+func request(c *Chain, x *routed) (passed bool, err error) {
+	err = c.Request(x.Context, nextFunc(func() error {
+		passed = true
+		return nil
+	}))
+	return passed, err
 }

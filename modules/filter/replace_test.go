@@ -254,9 +254,7 @@ func TestReplaceCaddyfile(t *testing.T) {
 		"replace a b {\n content_type html\n}":        "'html' is no pattern",
 		"replace a b {\n content_type text/[\n}":      "'text/[' is no pattern",
 	} {
-		if err := parse(new(Replace), text); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "Testfile:") {
-			t.Errorf("%.60s: %v, want %q", text, err, want)
-		}
+		wantError(t, parse(new(Replace), text), text, want)
 	}
 	for _, f := range []*Replace{
 		{},
