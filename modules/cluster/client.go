@@ -95,23 +95,33 @@ func (c *client) firstAnswer(ctx context.Context) error {
 	return c.away.Load()
 }
 
-// do sends a call and returns the answer, within the timeout, or at once while Redis is away.
-func (c *client) do(ctx context.Context, command *call) (any, error) {
-	set := c.open.Load()
-	if set == nil {
-		c.failures.count(causeAway)
-		return nil, c.away.Load()
+// connected returns the connections, or why there are none. It costs next to nothing.
+func (c *client) connected() (*linkSet, error) {
+	if set := c.open.Load(); set != nil {
+		return set, nil
 	}
-	return c.doOn(ctx, set, set.next(), command)
+	c.failures.count(causeAway)
+	return nil, c.away.Load()
+}
+
+// do runs a script and returns the answer, within the timeout, or an error at once while Redis is away.
+func (c *client) do(ctx context.Context, s *script, key string, args ...any) (any, error) {
+	set, err := c.connected()
+	if err != nil {
+		return nil, err
+	}
+	return c.doOn(ctx, set, set.next(), evaluate(s, key, args...))
 }
 
 // doOn sends a call over one connection of a set.
 func (c *client) doOn(ctx context.Context, set *linkSet, l *link, command *call) (any, error) {
 	c.commands.Add(1)
-	err := l.enqueue(command)
 	var reply any
+	err := l.enqueue(command)
 	if err == nil {
 		reply, err = command.wait(ctx, c.target.timeout, l.lost)
+	} else {
+		command.recycle()
 	}
 	if err == nil {
 		set.hit()
@@ -156,7 +166,7 @@ func (c *client) connect(ctx context.Context) (*linkSet, error) {
 		if err == nil {
 			l := newLink(conn, set.fail)
 			set.links = append(set.links, l)
-			_, err = c.doOn(ctx, set, l, c.limitCall("probe", probeLimit))
+			err = c.probe(ctx, set, l)
 		}
 		if err != nil {
 			set.close(errStopped)
@@ -164,6 +174,15 @@ func (c *client) connect(ctx context.Context) (*linkSet, error) {
 		}
 	}
 	return set, nil
+}
+
+// probe counts something as a request would.
+func (c *client) probe(ctx context.Context, set *linkSet, l *link) error {
+	reply, err := c.doOn(ctx, set, l, c.limitCall("probe", probeLimit))
+	if err == nil {
+		_, err = parseTaken(reply, probeLimit)
+	}
+	return err
 }
 
 // use lets requests have the connections until they fail. It returns why they did.
@@ -175,7 +194,7 @@ func (c *client) use(ctx context.Context, set *linkSet) error {
 		select {
 		case <-ticker.C:
 			// What comes of it counts as with any call.
-			_, _ = c.doOn(ctx, set, set.next(), c.limitCall("probe", probeLimit))
+			_ = c.probe(ctx, set, set.next())
 			continue
 		case err := <-set.failed:
 			c.isAway(err)

@@ -61,7 +61,7 @@ func (o *orders) restore(ctx context.Context, f field, s stored) error {
 
 // store runs the script that writes an order, and returns what holds.
 func (o *orders) store(ctx context.Context, f field, value string, age time.Duration, fresh bool, version int64) (stored, error) {
-	reply, err := o.client.do(ctx, evaluate(orderScript, o.hash(), o.channel(), f.String(), value, age.Microseconds(), fresh, version))
+	reply, err := o.client.do(ctx, orderScript, o.hash(), o.channel(), f.String(), value, age.Microseconds(), fresh, version)
 	if err != nil {
 		return stored{}, err
 	}

@@ -120,7 +120,7 @@ var errOrders = errors.New("the answer is not a list of orders")
 
 // readAll reads what Redis has. What makes no sense there is left out.
 func (o *orders) readAll(ctx context.Context) (map[field]stored, error) {
-	reply, err := o.client.do(ctx, evaluate(ordersScript, o.hash(), remembered.Microseconds()))
+	reply, err := o.client.do(ctx, ordersScript, o.hash(), remembered.Microseconds())
 	if err != nil {
 		return nil, err
 	}
