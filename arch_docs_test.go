@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,13 +16,25 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddylb/caddy-lb"
+	_ "github.com/caddylb/caddy-lb/docs/examples/agent"
+	_ "github.com/caddylb/caddy-lb/docs/examples/listfile"
+	_ "github.com/caddylb/caddy-lb/docs/examples/nearby"
+	_ "github.com/caddylb/caddy-lb/docs/examples/servertiming"
 )
+
+// examples are the modules of docs/modules.md. They are registered for the Caddyfiles there, and are not of this suite.
+var examples = []string{
+	"http.lb_proxy.filters.server_timing", "http.lb_proxy.health_checks.agent", "http.lb_proxy.selection.nearby",
+}
 
 // ourModules lists the IDs of the registered modules that are of this suite.
 func ourModules(t *testing.T) []string {
 	t.Helper()
 	var ids []string
 	for _, id := range caddy.Modules() {
+		if slices.Contains(examples, id) {
+			continue
+		}
 		if strings.HasPrefix(id, "http.lb_proxy.") || strings.HasPrefix(id, "http.handlers.lb_proxy") ||
 			id == "lb" || strings.HasPrefix(id, "admin.api.lb") {
 			ids = append(ids, id)

@@ -93,6 +93,8 @@ var layers = []layer{
 	{dir: "modules/lbproxy", may: []string{"lb", "internal", "modules"}, caddy: true, http: true, external: true},
 	{dir: "cmd", may: []string{"."}, caddy: true},
 	{dir: "caddytest", may: []string{"."}, caddy: true, http: true, external: true},
+	// Modules as others write them: they see what others see.
+	{dir: "docs", may: []string{".", "lb", "modules"}, caddy: true, http: true, external: true},
 	{dir: ".", may: []string{"modules"}},
 }
 
