@@ -64,9 +64,6 @@ func (o *Options) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
-	if o.TLS != nil && strings.HasPrefix(o.URL, "redis://") {
-		return d.Err("options for TLS stand beside redis://, which has none: write rediss://")
-	}
 	return nil
 }
 
@@ -101,6 +98,9 @@ func (o *Options) unmarshalOption(d *caddyfile.Dispenser, of string) error {
 		o.Required = true
 		return nothing(d)
 	case "tls":
+		if strings.HasPrefix(o.URL, "redis://") {
+			return d.WrapErr(errTLSWithout)
+		}
 		if err := nothing(d); err != nil {
 			return err
 		}

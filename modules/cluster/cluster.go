@@ -5,6 +5,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -92,7 +93,8 @@ func (s *shared) open(ctx caddy.Context, o *Options, name string) error {
 		return o.locate(name, err)
 	}
 	if err := s.client.firstAnswer(ctx); err != nil && o.Required {
-		return o.locate(name, err) // Cleanup follows, and gives the client back
+		// Cleanup follows, and gives the client back.
+		return o.locate(name, fmt.Errorf("%w: start it, or take 'required' away to begin without it", err))
 	}
 	return registerMetrics(ctx)
 }

@@ -50,6 +50,8 @@ type Options struct {
 	DefinedAt string `json:"defined_at,omitempty"`
 }
 
+var errTLSWithout = errors.New("options for TLS stand beside redis://, which has none: write rediss://")
+
 // target is options that were checked, with everything filled in.
 type target struct {
 	address            string // host:port
@@ -92,7 +94,7 @@ func (o *Options) target() (*target, error) {
 			return nil, err
 		}
 	case o.TLS != nil:
-		return nil, errors.New("options for TLS stand beside redis://, which has none: write rediss://")
+		return nil, errTLSWithout
 	}
 	t.key = fmt.Sprintf("%q", []string{
 		u.Scheme, t.name, t.username, t.password, t.prefix, t.timeout.String(), files,

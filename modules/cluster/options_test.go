@@ -255,5 +255,6 @@ func TestTLS(t *testing.T) {
 	}
 	wantError(t, use(func(*TLS) {}), "unknown authority")
 	wantError(t, use(func(c *TLS) { c.CA, c.ServerName = ca.file("ca.pem"), "other.test" }), "other.test")
-	wantError(t, use(func(c *TLS) { *c = TLS{CA: ca.file("ca.pem")} }), "certificate")
+	// The server breaks off; how that shows depends on who is faster.
+	wantError(t, use(func(c *TLS) { *c = TLS{CA: ca.file("ca.pem")} }))
 }
