@@ -34,7 +34,7 @@ type exchange struct {
 	isHijacked    atomic.Bool
 
 	out     *[]byte // what is to be sent; nil when there is nothing
-	pending *[]byte // the body's first bytes, while the header is open
+	pending *[]byte // of the body, while the header is open or a chunk is not full
 	chunked bool
 
 	interim sync.Mutex // held while an interim answer is written, or forbidden

@@ -79,9 +79,17 @@ func (x *exchange) Write(p []byte) (int, error) {
 			return n, nil
 		}
 		x.closeHeader()
-		if err := x.sendPending(); err != nil {
-			return 0, err
+	} else if x.chunked && len(p) < pendingSize {
+		// Small writes share a chunk.
+		if p = x.hold(p); len(p) == 0 {
+			return n, nil
 		}
+		err := x.sendPending()
+		x.hold(p)
+		return n, err
+	}
+	if err := x.sendPending(); err != nil {
+		return 0, err
 	}
 	if err := x.send(p); err != nil {
 		return 0, err
@@ -92,7 +100,7 @@ func (x *exchange) Write(p []byte) (int, error) {
 // WriteString implements io.StringWriter.
 func (x *exchange) WriteString(s string) (int, error) { return x.Write([]byte(s)) }
 
-// hold keeps as much of p as there is room for while the header is open, and returns the rest.
+// hold keeps as much of p as there is room for, and returns the rest.
 func (x *exchange) hold(p []byte) []byte {
 	if x.pending == nil {
 		x.pending = pendingBuffers.Get().(*[]byte)
@@ -102,7 +110,7 @@ func (x *exchange) hold(p []byte) []byte {
 	return p[n:]
 }
 
-// sendPending sends the body's first bytes, once the header is closed.
+// sendPending sends what was held, once the header is closed.
 func (x *exchange) sendPending() error {
 	if x.pending == nil || len(*x.pending) == 0 {
 		return nil
