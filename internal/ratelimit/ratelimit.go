@@ -21,11 +21,13 @@ type Limiter interface {
 	Evicted() uint64
 }
 
-// The bounds of a limit. Shorter paces than minPace could not be told from each other in whole nanoseconds.
+// The bounds of a limit, which shared counters have, too. Shorter paces than minPace could not be told from each other in whole
+// nanoseconds.
 const (
-	minPace  = 100 * time.Nanosecond
-	maxCount = 1_000_000_000
-	maxSpan  = 10 * 366 * 24 * time.Hour
+	minPace   = 100 * time.Nanosecond
+	minWindow = time.Millisecond
+	maxWindow = 366 * 24 * time.Hour
+	maxCount  = 1_000_000_000
 )
 
 // Valid says what is wrong with a limit. Burst has to be 1 or more unless it is Sliding.
@@ -35,16 +37,16 @@ func Valid(l lb.Limit) error {
 		return fmt.Errorf("it allows %d requests: the least is 1", l.Events)
 	case l.Window <= 0:
 		return errors.New("its time is not above 0: write 10/s, 100/m or 5/10s for example")
+	case l.Window < minWindow || l.Window > maxWindow:
+		return fmt.Errorf("its time is %s: it can be from 1ms to 366d", l.Window)
 	case l.Events > maxCount || l.Window/time.Duration(l.Events) < minPace:
 		return errors.New("it is too fast to be counted: the most is 10000000/s, and 1000000000 requests in any time")
-	case l.Window > maxSpan:
-		return errors.New("its time is too long: the most is ten years")
 	case l.Sliding:
 		return nil
 	case l.Burst < 1 || l.Burst > maxCount:
 		return fmt.Errorf("the burst is %d: it is what may come at once, from 1 to 1000000000", l.Burst)
-	case float64(l.Burst)*float64(l.Window)/float64(l.Events) > float64(maxSpan):
-		return fmt.Errorf("a burst of %d takes more than ten years to come back at this rate: write a smaller one", l.Burst)
+	case float64(l.Burst)*float64(l.Window)/float64(l.Events) > float64(maxWindow):
+		return fmt.Errorf("a burst of %d takes more than a year to come back at this rate: write a smaller one", l.Burst)
 	}
 	return nil
 }

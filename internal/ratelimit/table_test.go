@@ -170,7 +170,7 @@ func TestSketchIsNeverTooLowAndSeldomTooHigh(t *testing.T) {
 
 func TestValid(t *testing.T) {
 	for _, limit := range []lb.Limit{
-		{Events: 1, Window: 1, Burst: 1},
+		{Events: 1, Window: time.Millisecond - 1, Burst: 1},
 		{Events: 0, Window: time.Second, Burst: 1},
 		{Events: -1, Window: time.Second, Burst: 1},
 		{Events: 1, Burst: 1},
@@ -178,9 +178,9 @@ func TestValid(t *testing.T) {
 		{Events: 1, Window: time.Second},
 		{Events: 1, Window: time.Second, Burst: -1},
 		{Events: 10_000_001, Window: time.Second, Burst: 1},
-		{Events: maxCount + 1, Window: maxSpan, Burst: 1},
-		{Events: 1, Window: maxSpan + 1, Sliding: true},
-		{Events: 1, Window: maxSpan, Burst: 2},
+		{Events: maxCount + 1, Window: maxWindow, Burst: 1},
+		{Events: 1, Window: maxWindow + 1, Sliding: true},
+		{Events: 1, Window: maxWindow, Burst: 2},
 		{Events: 1, Window: time.Hour, Burst: maxCount},
 	} {
 		if Valid(limit) == nil {
@@ -189,7 +189,7 @@ func TestValid(t *testing.T) {
 	}
 	for _, limit := range []lb.Limit{
 		{Events: 10_000_000, Window: time.Second, Burst: maxCount},
-		{Events: 1, Window: maxSpan, Burst: 1},
+		{Events: 1, Window: maxWindow, Burst: 1},
 		{Events: 1, Window: time.Second, Sliding: true},
 		{Events: 10_000, Window: time.Millisecond, Sliding: true},
 	} {
