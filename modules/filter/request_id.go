@@ -18,8 +18,8 @@ func init() {
 }
 
 // RequestID names each request, so that what client, proxy and backend log about it can be found together. The name is in a header field of
-// the request, as backends and the access log see it, and of the answer, that to a failure included; in the placeholder
-// {http.reverse_proxy.request_id}; and in the field request_id of the access log.
+// the request, as backends get it, and of the answer, that to a failure included; in the placeholder {http.reverse_proxy.request_id}; and in
+// the field request_id of the access log.
 type RequestID struct {
 	// Field is the header field. Default: X-Request-Id.
 	Field string `json:"field,omitempty"`
@@ -41,8 +41,10 @@ const (
 	trustOff     = "off"
 )
 
-// requestIDKey is the placeholder.
-const requestIDKey = "http.reverse_proxy.request_id"
+const (
+	requestIDKey = "http.reverse_proxy.request_id" // the placeholder
+	requestIDVar = "lb_proxy.request_id"           // the request's variable behind it
+)
 
 // maxRequestID is how long a name may be: enough for a UUID, a trace or a cloud's names, and not for filling logs.
 const maxRequestID = 128
@@ -86,11 +88,26 @@ func (f *RequestID) EarlyRequest(x *Context) error {
 	r.Header[f.Field] = []string{id}
 	x.Writer.Header().Set(f.Field, id)
 	x.Set(f, id)
-	x.Replacer.Set(requestIDKey, id)
+	publishRequestID(x, id)
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Set(zap.String("request_id", id))
 	}
 	return nil
+}
+
+// publishRequestID gives the placeholder its value. It is none that is set in the replacer, since proxies remove those of their prefix when they
+// have an answer.
+func publishRequestID(x *Context, id string) {
+	ctx := x.Request.Context()
+	if caddyhttp.GetVar(ctx, requestIDVar) == nil {
+		x.Replacer.Map(func(key string) (any, bool) {
+			if key != requestIDKey {
+				return nil, false
+			}
+			return caddyhttp.GetVar(ctx, requestIDVar), true
+		})
+	}
+	caddyhttp.SetVar(ctx, requestIDVar, id)
 }
 
 // name is the client's name of the request, or a new one.

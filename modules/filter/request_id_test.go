@@ -70,6 +70,16 @@ func TestRequestIDIsEverywhere(t *testing.T) {
 	if got, _ := x.Replacer.GetString("http.reverse_proxy.request_id"); got != id {
 		t.Errorf("the placeholder is %q", got)
 	}
+	x.Replacer.DeleteByPrefix("http.reverse_proxy.") // as proxies do
+	f.Trust = "on"
+	x.Request.Header.Set("X-Trace", "another")
+	if err := f.EarlyRequest(x.Context); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := x.Replacer.GetString("http.reverse_proxy.request_id"); got != "another" {
+		t.Errorf("the placeholder is %q", got)
+	}
+	id = "another"
 	logged := reflect.ValueOf(x.extra).Elem().FieldByName("fields")
 	if logged.Len() != 1 || logged.Index(0).FieldByName("String").String() != id {
 		t.Errorf("logged: %v", logged)
