@@ -22,7 +22,7 @@ func init() {
 // where something is allowed, any other address is refused, too, and so is a request without an address (from a Unix socket, say).
 // IPv4 addresses written as IPv6 ones count as IPv4, and zones do not count.
 //
-// Files are looked at every two seconds, and read when they changed and stayed so until the next look. While one is no good, what it said
+// Files are looked at every second, and read when they changed and stayed so until the next look. While one is no good, what it said
 // last holds.
 type IP struct {
 	// Allow are the addresses that are let through. Default: all.
@@ -53,7 +53,7 @@ const (
 	byRemoteIP = "remote_ip"
 )
 
-const lookAtFiles = 2 * time.Second
+const lookAtFiles = time.Second
 
 // CaddyModule returns the Caddy module information.
 func (*IP) CaddyModule() caddy.ModuleInfo {
