@@ -3,6 +3,7 @@ package filter
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -22,7 +23,19 @@ import (
 func init() {
 	caddy.RegisterModule(new(fakeCounters))
 	caddy.RegisterModule(new(silentCounters))
+	caddy.RegisterModule(new(fakeCluster))
 }
+
+// fakeCluster stands for the app lb_cluster.
+type fakeCluster struct{ fakeCounters }
+
+func (*fakeCluster) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "lb_cluster", New: func() caddy.Module { return new(fakeCluster) }}
+}
+
+func (*fakeCluster) Start() error { return nil }
+
+func (*fakeCluster) Stop() error { return nil }
 
 // fakeCounters are lb.counters.fake: they answer what a test says, and remember what they were asked.
 type fakeCounters struct {
@@ -151,5 +164,39 @@ func TestClientThatLeftSaysNothingAboutCounters(t *testing.T) {
 	}
 	if logs.Len() != 0 {
 		t.Errorf("logged %v", logs.All())
+	}
+}
+
+// TestClusterIsUsedUnlessLocal: with an lb_cluster limits are shared, but those that say local or have a storage of their own.
+func TestClusterIsUsedUnlessLocal(t *testing.T) {
+	const options = `{"key":"{a}","events":1,"window":"1s","name":"clustered"`
+	for apps, wants := range map[string]map[string]string{
+		"lb_cluster": {
+			options + `}`:                              "*filter.fakeCluster",
+			options + `,"local":true}`:                 "<nil>",
+			options + `,"storage":{"module":"fake"}}`:  "*filter.fakeCounters",
+			options + `,"algorithm":"sliding_window"}`: "*filter.fakeCluster",
+		},
+		"": {options + `}`: "<nil>", options + `,"local":true}`: "<nil>"},
+	} {
+		cfg := new(caddy.Config)
+		if apps != "" {
+			cfg.AppsRaw = caddy.ModuleMap{apps: []byte(`{}`)}
+		}
+		ctx, err := caddy.ProvisionContext(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for text, want := range wants {
+			module, err := ctx.LoadModuleByID("http.lb_proxy.filters.rate_limit", []byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := module.(*RateLimit)
+			if got := fmt.Sprintf("%T", f.shared); got != want {
+				t.Errorf("%s: counted by %s, want %s", text, got, want)
+			}
+			_ = f.Cleanup()
+		}
 	}
 }
