@@ -36,7 +36,7 @@ func ourModules(t *testing.T) []string {
 			continue
 		}
 		if strings.HasPrefix(id, "http.lb_proxy.") || strings.HasPrefix(id, "http.handlers.lb_proxy") ||
-			id == "lb" || strings.HasPrefix(id, "admin.api.lb") {
+			id == "lb" || strings.HasPrefix(id, "lb_") || strings.HasPrefix(id, "lb.") || strings.HasPrefix(id, "admin.api.lb") {
 			ids = append(ids, id)
 		}
 	}

@@ -3,7 +3,9 @@ package cluster
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,7 +23,7 @@ func BenchmarkTake(b *testing.B) {
 		limit := lb.Limit{Events: 1000, Window: time.Second, Burst: 100, Sliding: sliding}
 		for _, waiting := range []int{1, 16, 128} {
 			b.Run(fmt.Sprintf("sliding=%v/waiting=%d", sliding, waiting), func(b *testing.B) {
-				parallel(b, waiting, func(key string) error {
+				parallel(b, r, waiting, func(key string) error {
 					_, err := s.Take(b.Context(), key, limit)
 					return err
 				})
@@ -43,7 +45,7 @@ func BenchmarkPool(b *testing.B) {
 	script := redis.NewScript(1, bucketSource)
 	for _, waiting := range []int{1, 16, 128} {
 		b.Run(fmt.Sprintf("waiting=%d", waiting), func(b *testing.B) {
-			parallel(b, waiting, func(key string) error {
+			parallel(b, r, waiting, func(key string) error {
 				conn := pool.Get()
 				defer conn.Close()
 				_, err := script.Do(conn, "caddy_lb:b:"+key, 1000, 1_000_000, 100)
@@ -67,9 +69,11 @@ func BenchmarkAway(b *testing.B) {
 	}
 }
 
-// parallel has a number of goroutines call do at the same time, with 1000 keys.
-func parallel(b *testing.B, waiting int, do func(key string) error) {
+// parallel has a number of goroutines call do at the same time, with 1000 keys. Beside the time it reports the processor time of both
+// processes, which says more on a machine that does other things too.
+func parallel(b *testing.B, r *redisServer, waiting int, do func(key string) error) {
 	b.ReportAllocs()
+	own, redis := ownCPU(b), r.cpu()
 	var turn atomic.Int64
 	done := make(chan error, waiting)
 	b.ResetTimer()
@@ -94,4 +98,31 @@ func parallel(b *testing.B, waiting int, do func(key string) error) {
 		}
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "takes/s")
+	b.ReportMetric((ownCPU(b)-own)*1e6/float64(b.N), "own-µs/take")
+	b.ReportMetric((r.cpu()-redis)*1e6/float64(b.N), "redis-µs/take")
+}
+
+// ownCPU is the processor time of this process, in seconds.
+func ownCPU(b *testing.B) float64 {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()
+}
+
+// cpu is the processor time of the server, in seconds.
+func (r *redisServer) cpu() float64 {
+	info, _ := r.must("INFO", "cpu").([]byte)
+	sum := 0.0
+	for line := range strings.Lines(string(info)) {
+		if name, value, _ := strings.Cut(strings.TrimSpace(line), ":"); name == "used_cpu_sys" || name == "used_cpu_user" {
+			seconds, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			sum += seconds
+		}
+	}
+	return sum
 }

@@ -8,20 +8,12 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/gomodule/redigo/redis"
 	"go.uber.org/zap"
 
 	"github.com/caddylb/caddy-lb/lb"
 )
 
 const (
-	// linkCount is how many connections requests share. One goes as far as several while Redis is what limits; a second one keeps the
-	// others' answers coming while a large one is read.
-	linkCount = 2
-
-	// maxMisses is how many calls in a row may fail until Redis is given up.
-	maxMisses = 3
-
 	// Redis is looked at this often while it answers, and after these pauses while it does not.
 	probeEvery = time.Second
 	minBackoff = 50 * time.Millisecond
@@ -34,7 +26,7 @@ const (
 // probeLimit is what a probe counts: a script that writes, so that a Redis that takes no writes is not taken for a healthy one.
 var probeLimit = lb.Limit{Events: 1000, Window: time.Second, Burst: 1000}
 
-// client is what all configurations with equal options share: the connections, whether Redis is there, and the orders. It is a circuit
+// client is what all configurations with equal options share: the connection, whether Redis is there, and the orders. It is a circuit
 // breaker as well: while Redis is away calls fail at once, and one goroutine tries whether it is back.
 //
 // All methods are safe for concurrent use.
@@ -42,8 +34,8 @@ type client struct {
 	target *target
 	orders *orders
 
-	// open is the connections in use; nil while Redis is away, for the reason in away.
-	open atomic.Pointer[linkSet]
+	// open is the session that requests use; nil while Redis is away, for the reason in away.
+	open atomic.Pointer[session]
 	away atomic.Pointer[awayError]
 
 	commands atomic.Uint64
@@ -95,53 +87,53 @@ func (c *client) firstAnswer(ctx context.Context) error {
 	return c.away.Load()
 }
 
-// connected returns the connections, or why there are none. It costs next to nothing.
-func (c *client) connected() (*linkSet, error) {
-	if set := c.open.Load(); set != nil {
-		return set, nil
+// connected returns the session, or why there is none. It costs next to nothing.
+func (c *client) connected() (*session, error) {
+	if s := c.open.Load(); s != nil {
+		return s, nil
 	}
 	c.failures.count(causeAway)
 	return nil, c.away.Load()
 }
 
 // do runs a script and returns the answer, within the timeout, or an error at once while Redis is away.
-func (c *client) do(ctx context.Context, s *script, key string, args ...any) (any, error) {
-	set, err := c.connected()
+func (c *client) do(ctx context.Context, what *script, key string, args ...any) (any, error) {
+	s, err := c.connected()
 	if err != nil {
 		return nil, err
 	}
-	return c.doOn(ctx, set, set.next(), evaluate(s, key, args...))
+	return c.doIn(ctx, s, evaluate(what, key, args...))
 }
 
-// doOn sends a call over one connection of a set.
-func (c *client) doOn(ctx context.Context, set *linkSet, l *link, command *call) (any, error) {
+// doIn sends a call in a session.
+func (c *client) doIn(ctx context.Context, s *session, command *call) (any, error) {
 	c.commands.Add(1)
 	var reply any
-	err := l.enqueue(command)
+	err := s.link.enqueue(command)
 	if err == nil {
-		reply, err = command.wait(ctx, c.target.timeout, l.lost)
+		reply, err = command.wait(ctx, c.target.timeout, s.link.lost)
 	} else {
 		command.recycle()
 	}
 	if err == nil {
-		set.hit()
+		s.hit()
 		return reply, nil
 	}
 	cause := causeOf(ctx, err)
 	c.failures.count(cause)
 	if cause == causeTimeout || cause == causeRefused {
-		set.miss(err)
+		s.miss(err)
 	}
 	return nil, fmt.Errorf("Redis %s: %w", c.target.name, err)
 }
 
-// run connects, watches the connections until they fail, and begins again.
+// run connects, watches the connection until it fails, and begins again.
 func (c *client) run(ctx context.Context) {
 	for backoff := minBackoff; ; {
 		began := time.Now()
-		set, err := c.connect(ctx)
+		s, err := c.connect(ctx)
 		if err == nil {
-			err = c.use(ctx, set)
+			c.use(ctx, s)
 		} else if ctx.Err() == nil {
 			c.isAway(err)
 		}
@@ -157,59 +149,55 @@ func (c *client) run(ctx context.Context) {
 	}
 }
 
-// connect opens the connections and has Redis answer a probe on each.
-func (c *client) connect(ctx context.Context) (*linkSet, error) {
-	set := &linkSet{failed: make(chan error, 1)}
-	for range linkCount {
-		var conn redis.Conn
-		conn, err := c.target.dial(ctx)
-		if err == nil {
-			l := newLink(conn, set.fail)
-			set.links = append(set.links, l)
-			err = c.probe(ctx, set, l)
-		}
-		if err != nil {
-			set.close(errStopped)
-			return nil, err
-		}
+// connect opens a connection and has Redis answer a probe.
+func (c *client) connect(ctx context.Context) (*session, error) {
+	conn, err := c.target.dial(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return set, nil
+	s := &session{failed: make(chan error, 1)}
+	s.link = newLink(conn, s.fail)
+	if err := c.probe(ctx, s); err != nil {
+		s.close(errStopped)
+		return nil, err
+	}
+	return s, nil
 }
 
 // probe counts something as a request would.
-func (c *client) probe(ctx context.Context, set *linkSet, l *link) error {
-	reply, err := c.doOn(ctx, set, l, c.limitCall("probe", probeLimit))
+func (c *client) probe(ctx context.Context, s *session) error {
+	reply, err := c.doIn(ctx, s, c.limitCall("probe", probeLimit))
 	if err == nil {
 		_, err = parseTaken(reply, probeLimit)
 	}
 	return err
 }
 
-// use lets requests have the connections until they fail. It returns why they did.
-func (c *client) use(ctx context.Context, set *linkSet) error {
-	c.isThere(set)
+// use lets requests have a session until it fails.
+func (c *client) use(ctx context.Context, s *session) {
+	c.isThere(s)
 	ticker := time.NewTicker(probeEvery)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
 			// What comes of it counts as with any call.
-			_ = c.probe(ctx, set, set.next())
+			_ = c.probe(ctx, s)
 			continue
-		case err := <-set.failed:
+		case err := <-s.failed:
 			c.isAway(err)
-			set.close(err)
-			return err
+			s.close(err)
+			return
 		case <-ctx.Done():
 			c.open.Store(nil)
-			set.close(errStopped)
-			return ctx.Err()
+			s.close(errStopped)
+			return
 		}
 	}
 }
 
-func (c *client) isThere(set *linkSet) {
-	c.open.Store(set)
+func (c *client) isThere(s *session) {
+	c.open.Store(s)
 	if c.answered() {
 		c.log().Info("Redis is back: limits and orders are shared again")
 	} else {

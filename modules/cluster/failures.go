@@ -14,7 +14,8 @@ type cause int
 
 const (
 	causeAway     cause = iota // known to be away, so that nobody was asked
-	causeTimeout               // no answer in time, or too many calls waiting
+	causeTimeout               // no answer in time
+	causeBusy                  // too many calls wait already
 	causeLost                  // the connection was lost meanwhile
 	causeRefused               // Redis answers no commands of this kind now
 	causeError                 // Redis has something against this command
@@ -25,7 +26,7 @@ const (
 
 // String is the cause as in the metrics.
 func (c cause) String() string {
-	return [numCauses]string{"away", "timeout", "lost", "refused", "error", "protocol", "canceled"}[c]
+	return [numCauses]string{"away", "timeout", "busy", "lost", "refused", "error", "protocol", "canceled"}[c]
 }
 
 // failures counts them.
@@ -37,8 +38,10 @@ func (f *failures) count(c cause) { f[c].Add(1) }
 func causeOf(ctx context.Context, err error) cause {
 	var refused redis.Error
 	switch {
-	case errors.Is(err, errTimeout), errors.Is(err, errQueue):
+	case errors.Is(err, errTimeout):
 		return causeTimeout
+	case errors.Is(err, errQueue):
+		return causeBusy
 	case errors.As(err, &refused):
 		// ERR and WRONGTYPE are about one command or key; LOADING, READONLY, OOM, NOAUTH, BUSY and their kin about all.
 		if strings.HasPrefix(string(refused), "ERR") || strings.HasPrefix(string(refused), "WRONGTYPE") {

@@ -10,7 +10,7 @@ import (
 
 // How many calls may wait for one connection, and how many may be on their way. What finds no place is not counted by Redis.
 const (
-	maxQueued = 1024
+	maxQueued = 4096
 	maxSent   = 4096
 )
 

@@ -24,11 +24,11 @@ func (c *client) take(ctx context.Context, key string, limit lb.Limit) (lb.Taken
 		return lb.Taken{}, fmt.Errorf("a limit of %d events in %s cannot be shared: there has to be one event or more, in 1ms to %s",
 			limit.Events, limit.Window, maxSpan)
 	}
-	set, err := c.connected()
+	s, err := c.connected()
 	if err != nil {
 		return lb.Taken{}, err
 	}
-	reply, err := c.doOn(ctx, set, set.next(), c.limitCall(key, limit))
+	reply, err := c.doIn(ctx, s, c.limitCall(key, limit))
 	if err != nil {
 		return lb.Taken{}, err
 	}
