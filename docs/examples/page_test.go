@@ -15,7 +15,7 @@ import (
 )
 
 // fenced finds the text of a fence in the page, by its language.
-var fenced = regexp.MustCompile("(?sm)^```(go|caddyfile)\\b[^\n]*\n(.*?)^```$")
+var fenced = regexp.MustCompile("(?s)\n```(go|caddyfile)\\b[^\n]*\n(.*?\n)```\n")
 
 func page(t *testing.T) string {
 	t.Helper()
