@@ -67,7 +67,11 @@ func (f *MaxInflight) Cleanup() error {
 	return err
 }
 
-var errTooManyInflight = errors.New("the client has too many requests under way")
+// errTooManyInflight is as [errRateLimited].
+var errTooManyInflight error = caddyhttp.HandlerError{
+	StatusCode: http.StatusTooManyRequests,
+	Err:        errors.New("the client has too many requests under way"),
+}
 
 // Request implements [RequestFilter].
 func (f *MaxInflight) Request(x *Context) (answered bool, err error) {
@@ -87,7 +91,7 @@ func (f *MaxInflight) Request(x *Context) (answered bool, err error) {
 	default:
 		f.state.results.add(refused)
 		x.Writer.Header()["Retry-After"] = []string{"1"}
-		return false, caddyhttp.Error(http.StatusTooManyRequests, errTooManyInflight)
+		return false, errTooManyInflight
 	}
 	return false, nil
 }

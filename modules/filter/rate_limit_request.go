@@ -12,7 +12,12 @@ import (
 	"github.com/caddylb/caddy-lb/lb"
 )
 
-var errRateLimited = errors.New("the client has sent too many requests")
+// errRateLimited is what caddyhttp.Error would make, without the name and place that lb_proxy gives to errors of filters: refusing has to be
+// cheap.
+var errRateLimited error = caddyhttp.HandlerError{
+	StatusCode: http.StatusTooManyRequests,
+	Err:        errors.New("the client has sent too many requests"),
+}
 
 // Request implements [RequestFilter].
 func (f *RateLimit) Request(x *Context) (answered bool, err error) {
@@ -37,7 +42,7 @@ func (f *RateLimit) Request(x *Context) (answered bool, err error) {
 	}
 	s.results.add(refused)
 	x.Writer.Header()["Retry-After"] = []string{numberText(max(seconds(taken.RetryAfter), 1))}
-	return false, caddyhttp.Error(http.StatusTooManyRequests, errRateLimited)
+	return false, errRateLimited
 }
 
 // wouldRefuse is for a dry run. The log gets the client's address but not the key, which may be a secret.
