@@ -32,8 +32,13 @@ func TestLifetime(t *testing.T) {
 			{"survived", sec, sec}, {"ended", 4 * sec, 60 * sec}, {"risky", 3 * sec, 179 * sec}, {"covers", 3 * sec, 181 * sec},
 		},
 		"but not while connections go on ending": {
-			{"survived", sec, sec}, {"ended", 4 * sec, 60 * sec}, {"ended", 6 * sec, 130 * sec}, {"risky", 2 * sec, 181 * sec},
-			{"ended", 6 * sec, 200 * sec}, {"risky", 3 * sec, 200 * sec}, {"covers", 2 * sec, 200 * sec},
+			{"survived", sec, sec},
+			{"ended", 4 * sec, 60 * sec},
+			{"ended", 6 * sec, 130 * sec},
+			{"risky", 2 * sec, 181 * sec},
+			{"ended", 6 * sec, 200 * sec},
+			{"risky", 3 * sec, 200 * sec},
+			{"covers", 2 * sec, 200 * sec},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -80,8 +80,10 @@ func TestRequestLineEnds(t *testing.T) {
 		{name: "end at once", half: true},
 		{name: "end in the line", steps: []string{"GET / HT"}, half: true},
 		{name: "end in the fields", steps: []string{"GET / HTTP/1.1\r\nHost: a\r\n"}, half: true},
-		{name: "end in a body", steps: []string{"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nbody"}, half: true,
-			mend: closed, why: "an incomplete request ends the connection (RFC 9112, section 8)"},
+		{
+			name: "end in a body", steps: []string{"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nbody"}, half: true,
+			mend: closed, why: "an incomplete request ends the connection (RFC 9112, section 8)",
+		},
 		{name: "end in a chunk", steps: []string{"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nbody"}, half: true},
 		{name: "end before the last chunk", steps: []string{"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n"}, half: true},
 		{name: "end in trailers", steps: []string{"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nA: b\r\n"}, half: true},

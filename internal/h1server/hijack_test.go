@@ -49,8 +49,10 @@ func TestHijack(t *testing.T) {
 		{name: "connect", handler: hijacked(line), steps: []string{"CONNECT b:80 HTTP/1.1\r\n\r\nline\n"}, half: true},
 		{name: "after 101", handler: after(with(101, "", "Upgrade", "a", "Connection", "Upgrade")), steps: []string{upgrade, "<\r\n\r\n", "line\n"}, half: true},
 		{name: "after status", handler: after(with(200, "")), steps: []string{"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "<\r\n\r\n", "line\n"}, half: true},
-		{name: "after text", handler: after(text), steps: []string{"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "<\r\n\r\n", "line\n"}, half: true,
-			mend: replaced("Date: now", "Content-Type: text/plain; charset=utf-8\nDate: now"), why: "the type is known of a text that is lost"},
+		{
+			name: "after text", handler: after(text), steps: []string{"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "<\r\n\r\n", "line\n"}, half: true,
+			mend: replaced("Date: now", "Content-Type: text/plain; charset=utf-8\nDate: now"), why: "the type is known of a text that is lost",
+		},
 		{name: "after flush", handler: after(func(w http.ResponseWriter, r *http.Request) { text(w, r); _ = http.NewResponseController(w).Flush() }), steps: []string{"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "<text", "line\n"}, half: true},
 		{name: "panic behind", handler: func(w http.ResponseWriter, r *http.Request) { hijacked(line)(w, r); panic(http.ErrAbortHandler) }, steps: []string{upgrade + "line\n"}, half: true},
 		{name: "expectation", handler: hijacked(line), steps: []string{expecting + "body\n"}, half: true},
