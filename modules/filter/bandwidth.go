@@ -97,7 +97,7 @@ func (f *Bandwidth) Validate() error {
 
 // RequestBody implements [RequestBodyFilter].
 func (f *Bandwidth) RequestBody(x *Context, body io.ReadCloser) (io.ReadCloser, error) {
-	if f.Upload == 0 {
+	if f.Upload == 0 || isTunnel(x.Request) {
 		return body, nil
 	}
 	return slow(x, body, f.flows(x).up), nil
@@ -125,7 +125,7 @@ func (f *Bandwidth) flows(x *Context) flows {
 // clientNetwork is what one client has addresses in.
 func clientNetwork(ip netip.Addr) netip.Prefix {
 	if ip.Is6() {
-		network, _ := ip.Prefix(64)
+		network, _ := ip.Prefix(clientNetworkBits)
 		return network
 	}
 	return netip.PrefixFrom(ip, ip.BitLen())

@@ -58,6 +58,22 @@ func TestBodyLimitStreamed(t *testing.T) {
 	})
 }
 
+// A tunnel is no body.
+func TestBodiesAreNoTunnels(t *testing.T) {
+	r := httptest.NewRequest(http.MethodConnect, "/", nil)
+	r.ContentLength = -1
+	x := newRouted(t, r, "")
+	for _, f := range []any{&BodyLimit{MaxRequest: 1}, &Bandwidth{Upload: 1}} {
+		body, err := chainOf(t, f).RequestBody(x.Context, io.NopCloser(strings.NewReader("1234567890")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(body); len(got) != 10 || err != nil {
+			t.Errorf("%T: %d bytes, %v", f, len(got), err)
+		}
+	}
+}
+
 func TestBodyLimitAnswers(t *testing.T) {
 	c := chainOf(t, &BodyLimit{MaxResponse: 10})
 	for _, test := range []struct {
