@@ -189,6 +189,7 @@ func TestHostileServers(t *testing.T) {
 		"a huge string":      "$2147483647\r\n",
 		"a huge array":       "*2147483647\r\n",
 		"a number overflow":  "$99999999999999999999\r\n",
+		"leading zeros":      "$" + repeated("0", maxReplyHead) + "999999999\r\n",
 		"deep arrays":        repeated("*1\r\n", 100_000),
 		"a line without end": "+" + repeated("x", 1<<20),
 		"too many answers":   "+OK\r\n+OK\r\n+OK\r\n+OK\r\n",

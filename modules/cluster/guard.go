@@ -75,7 +75,7 @@ func (g *guard) line() error {
 		return nil
 	}
 	n, err := strconv.Atoi(string(rest))
-	if err != nil || n > maxReply {
+	if whole := g.head[len(g.head)-1] == '\n'; !whole || err != nil || n > maxReply {
 		return errHostileReply
 	}
 	switch {
