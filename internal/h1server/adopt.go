@@ -30,7 +30,7 @@ func (s *Server) Adopt(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	ahead, _ := rw.Reader.Peek(rw.Reader.Buffered())
-	c.open(nc, ahead, context.WithoutCancel(r.Context()))
+	c.open(context.WithoutCancel(r.Context()), nc, ahead)
 	c.remoteAddr, c.tls, c.lastPost = r.RemoteAddr, r.TLS, r.Method == http.MethodPost
 
 	x := c.newExchange()
@@ -58,7 +58,7 @@ func isAdoptable(r *http.Request) bool {
 }
 
 // open gives c its connection, of which ahead was read already.
-func (c *conn) open(nc net.Conn, ahead []byte, ctx context.Context) {
+func (c *conn) open(ctx context.Context, nc net.Conn, ahead []byte) {
 	c.nc, c.ctx = nc, ctx
 	c.ahead = append([]byte(nil), ahead...)
 	c.tcp, _ = nc.(*net.TCPConn)

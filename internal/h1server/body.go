@@ -142,12 +142,11 @@ func (b *body) finish(drain bool) (complete bool) {
 	if b.isRead() {
 		return true
 	}
-	if !b.reading.TryLock() {
+	free := b.reading.TryLock()
+	if !free {
 		_ = b.x.c.nc.SetReadDeadline(time.Unix(1, 0))
 		b.reading.Lock()
-		defer b.reading.Unlock()
-		return false
 	}
 	defer b.reading.Unlock()
-	return drain && b.drainLocked() || b.err == io.EOF
+	return free && (drain && b.drainLocked() || b.err == io.EOF)
 }

@@ -54,7 +54,7 @@ func (c *conn) isWatched() bool {
 	return c.watch.reading
 }
 
-func expectEnd(t *testing.T, ctx context.Context) {
+func expectEnd(ctx context.Context, t *testing.T) {
 	t.Helper()
 	select {
 	case <-ctx.Done():
@@ -83,7 +83,7 @@ func TestClientLeaves(t *testing.T) {
 					}
 					left := time.Now()
 					leave(c)
-					expectEnd(t, ctx)
+					expectEnd(ctx, t)
 					if d := time.Since(left); d > 3*time.Second {
 						t.Errorf("it took %v", d)
 					}
@@ -100,7 +100,7 @@ func TestFirstRequestIsWatched(t *testing.T) {
 	c.request("/held")
 	ctx := <-h.entered
 	c.Close()
-	expectEnd(t, ctx)
+	expectEnd(ctx, t)
 }
 
 func TestClientStays(t *testing.T) {
@@ -170,6 +170,6 @@ func TestContextEndsWithTheRequest(t *testing.T) {
 	c := site.dialAdopted(t)
 	for range 2 {
 		c.get("/")
-		expectEnd(t, <-contexts)
+		expectEnd(<-contexts, t)
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -170,7 +172,7 @@ func (c *conn) await() bool {
 			if err == nil {
 				return true
 			}
-			if ne, ok := err.(net.Error); !ok || !ne.Timeout() {
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
 				return false
 			}
 		default:

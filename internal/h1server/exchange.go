@@ -60,7 +60,7 @@ func (x *exchange) finish() (reusable bool) {
 		x.WriteHeader(http.StatusOK)
 	}
 	x.closeHeader()
-	x.sendPending()
+	_ = x.sendPending() // flush tells of an error again
 	if x.chunked {
 		x.endChunks()
 	}

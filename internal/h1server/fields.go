@@ -123,7 +123,8 @@ func (x *exchange) closeHeader() {
 	if len(connection) > 0 {
 		b = appendField(b, "Connection", connection)
 	}
-	*x.out = append(b, crlf...)
+	b = append(b, crlf...)
+	*x.out = b
 }
 
 var (

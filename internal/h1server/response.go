@@ -98,7 +98,9 @@ func (x *exchange) Write(p []byte) (int, error) {
 }
 
 // WriteString implements io.StringWriter.
-func (x *exchange) WriteString(s string) (int, error) { return x.Write([]byte(s)) }
+func (x *exchange) WriteString(s string) (int, error) {
+	return io.Writer(x).Write([]byte(s))
+}
 
 // hold keeps as much of p as there is room for, and returns the rest.
 func (x *exchange) hold(p []byte) []byte {

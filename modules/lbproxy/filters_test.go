@@ -309,7 +309,9 @@ func TestFilterChoosesAnotherPool(t *testing.T) {
 	if r := p.get("/?pool=other"); r.body != "other" {
 		t.Errorf("%d %q, want the other pool's answer", r.status, r.body)
 	}
-	b.end(t)
+	if err := b.end(t); err != nil {
+		t.Error(err)
+	}
 	if r := p.get("/?pool=none"); r.status != http.StatusInternalServerError {
 		t.Errorf("a pool that is not there: status %d", r.status)
 	}
