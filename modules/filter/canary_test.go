@@ -266,8 +266,12 @@ func TestCanaryCaddyfile(t *testing.T) {
 		wantError(t, parse(new(Canary), text), text, want)
 	}
 	for _, f := range []*Canary{
-		{Percent: -1}, {Percent: math.NaN()}, {Headers: []Ask{{}}}, {Cookies: []Ask{{}}},
-		{StickyCookie: &StickyCookie{}}, {StickyCookie: &StickyCookie{Name: "a", TTL: -1}},
+		{Percent: -1},
+		{Percent: math.NaN()},
+		{Headers: []Ask{{}}},
+		{Cookies: []Ask{{}}},
+		{StickyCookie: &StickyCookie{}},
+		{StickyCookie: &StickyCookie{Name: "a", TTL: -1}},
 		{StickyCookie: &StickyCookie{Name: "a"}, StickyKey: "{b}"},
 	} {
 		if f.Validate() == nil {
