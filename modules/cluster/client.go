@@ -124,7 +124,7 @@ func (c *client) doIn(ctx context.Context, s *session, command *call) (any, erro
 	if cause == causeTimeout || cause == causeRefused {
 		s.miss(err)
 	}
-	return nil, fmt.Errorf("Redis %s: %w", c.target.name, err)
+	return nil, fmt.Errorf("asking Redis %s: %w", c.target.name, err)
 }
 
 // run connects, watches the connection until it fails, and begins again.
