@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -157,7 +158,13 @@ func (c *client) connect(ctx context.Context) (*session, error) {
 	}
 	s := &session{failed: make(chan error, 1)}
 	s.link = newLink(conn, s.fail)
-	if err := c.probe(ctx, s); err != nil {
+	// A first answer may be late for what it takes to get going.
+	for range maxMisses {
+		if err = c.probe(ctx, s); !errors.Is(err, errTimeout) {
+			break
+		}
+	}
+	if err != nil {
 		s.close(errStopped)
 		return nil, err
 	}

@@ -75,7 +75,9 @@ func TestPassword(t *testing.T) {
 	o = patient(r)
 	o.URL = "redis://:open%20sesame@" + r.address() + "/2"
 	a := open(t, o)
-	takes(t, a)
+	if _, err := a.Take(t.Context(), "k", lb.Limit{Events: 1, Window: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
 	conn, err := redis.DialURL(o.URL)
 	if err != nil {
 		t.Fatal(err)
