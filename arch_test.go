@@ -84,6 +84,7 @@ type layer struct {
 // layers is docs/architecture.md as a table. The most specific directory holds.
 var layers = []layer{
 	{dir: "lb"},
+	{dir: "internal/module", caddy: true, external: true},
 	{dir: "internal", may: []string{"lb"}, http: true, external: true},
 	{dir: "modules/selection", may: []string{"lb", "internal"}, caddy: true, http: true, external: true},
 	{dir: "modules/healthcheck", may: []string{"lb", "internal"}, caddy: true, http: true, external: true},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddylb/caddy-lb/internal/module"
 	"github.com/caddylb/caddy-lb/lb"
 )
 
@@ -96,7 +97,7 @@ func (s *shared) open(ctx caddy.Context, o *Options, name string) error {
 		// Cleanup follows, and gives the client back.
 		return o.locate(name, fmt.Errorf("%w: start it, or take 'required' away to begin without it", err))
 	}
-	return registerMetrics(ctx)
+	return module.RegisterMetrics(ctx, collector{})
 }
 
 // close gives the client back. It may be called more than once.

@@ -1,20 +1,6 @@
 package cluster
 
-import (
-	"errors"
-
-	"github.com/caddyserver/caddy/v2"
-	"github.com/prometheus/client_golang/prometheus"
-)
-
-// registerMetrics makes the metrics part of a configuration's registry. Counters go on over a reload.
-func registerMetrics(ctx caddy.Context) error {
-	err := ctx.GetMetricsRegistry().Register(collector{})
-	if already := (prometheus.AlreadyRegisteredError{}); errors.As(err, &already) {
-		return nil
-	}
-	return err
-}
+import "github.com/prometheus/client_golang/prometheus"
 
 // The metrics, all by Redis as host:port/db. Names and labels are part of the contract with users.
 var (

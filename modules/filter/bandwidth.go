@@ -12,6 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	xrate "golang.org/x/time/rate"
+
+	"github.com/caddylb/caddy-lb/internal/module"
 )
 
 func init() {
@@ -170,7 +172,7 @@ const bandwidthOptions = "upload <size>/s, download <size>/s, per client|request
 //	}
 func (f *Bandwidth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if err := noMore(d, "bandwidth { … }"); err != nil {
+	if err := module.NoMore(d, "bandwidth { … }"); err != nil {
 		return err
 	}
 	err := unmarshalBlock(d, "bandwidth", bandwidthOptions, func(name string) (bool, error) {
@@ -196,7 +198,7 @@ func (f *Bandwidth) unmarshalPer(d *caddyfile.Dispenser) error {
 	if err := once(d, f.Per != ""); err != nil {
 		return err
 	}
-	per, err := oneArg(d, "per client|request|filter")
+	per, err := module.OneArg(d, "per client|request|filter")
 	if err != nil {
 		return err
 	}
@@ -212,7 +214,7 @@ func rateArg(d *caddyfile.Dispenser, bytes *int64, usage string) error {
 	if err := once(d, *bytes != 0); err != nil {
 		return err
 	}
-	text, err := oneArg(d, usage)
+	text, err := module.OneArg(d, usage)
 	if err != nil {
 		return err
 	}

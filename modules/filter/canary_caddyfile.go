@@ -7,6 +7,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddylb/caddy-lb/internal/module"
 )
 
 const (
@@ -26,7 +28,7 @@ const (
 //	}
 func (f *Canary) UnmarshalCaddyfile(d *caddyfile.Dispenser) (err error) {
 	d.Next()
-	if f.Pool, err = oneArg(d, canaryUsage); err != nil {
+	if f.Pool, err = module.OneArg(d, canaryUsage); err != nil {
 		return err
 	}
 	empty, percent := true, false
@@ -55,7 +57,7 @@ func (f *Canary) UnmarshalCaddyfile(d *caddyfile.Dispenser) (err error) {
 }
 
 func (f *Canary) unmarshalPercent(d *caddyfile.Dispenser) error {
-	text, err := oneArg(d, "percent <0-100>")
+	text, err := module.OneArg(d, "percent <0-100>")
 	if err != nil {
 		return err
 	}

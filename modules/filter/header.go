@@ -9,6 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
+
+	"github.com/caddylb/caddy-lb/internal/module"
 )
 
 func init() {
@@ -101,7 +103,7 @@ const headerOptions = "request [+|-]<field> [<value> [<replacement>]] or respons
 //	}
 func (f *Header) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if err := noMore(d, "header { … }"); err != nil {
+	if err := module.NoMore(d, "header { … }"); err != nil {
 		return err
 	}
 	err := unmarshalBlock(d, "header", headerOptions, func(name string) (bool, error) {

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddylb/caddy-lb/internal/module"
 )
 
 const (
@@ -22,7 +24,7 @@ const (
 //	}
 func (f *IP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if err := noMore(d, "ip { … }"); err != nil {
+	if err := module.NoMore(d, "ip { … }"); err != nil {
 		return err
 	}
 	err := unmarshalBlock(d, "ip", ipOptions, func(name string) (bool, error) {
@@ -77,7 +79,7 @@ func (f *IP) unmarshalStatus(d *caddyfile.Dispenser) error {
 	if err := once(d, f.Status != 0); err != nil {
 		return err
 	}
-	text, err := oneArg(d, "status <400-599>")
+	text, err := module.OneArg(d, "status <400-599>")
 	if err != nil {
 		return err
 	}
@@ -92,7 +94,7 @@ func (f *IP) unmarshalBy(d *caddyfile.Dispenser) error {
 	if err := once(d, f.By != ""); err != nil {
 		return err
 	}
-	by, err := oneArg(d, "by client_ip|remote_ip")
+	by, err := module.OneArg(d, "by client_ip|remote_ip")
 	if err != nil {
 		return err
 	}

@@ -1,24 +1,6 @@
 package filter
 
-import (
-	"errors"
-
-	"github.com/caddyserver/caddy/v2"
-	"github.com/prometheus/client_golang/prometheus"
-)
-
-// registerLimitMetrics makes the metrics of limits part of a configuration's registry, if it has one. Counters go on over a reload.
-func registerLimitMetrics(ctx caddy.Context) error {
-	registry := ctx.GetMetricsRegistry()
-	if registry == nil {
-		return nil
-	}
-	err := registry.Register(limitCollector{})
-	if already := (prometheus.AlreadyRegisteredError{}); errors.As(err, &already) {
-		return nil
-	}
-	return err
-}
+import "github.com/prometheus/client_golang/prometheus"
 
 // The metrics. Names and labels are part of the contract with users.
 var (

@@ -9,6 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
+
+	"github.com/caddylb/caddy-lb/internal/module"
 )
 
 func TestLimitMetrics(t *testing.T) {
@@ -74,14 +76,14 @@ func TestMetricsAreRegisteredOnce(t *testing.T) {
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 	defer cancel()
 	for range 2 {
-		if err := registerLimitMetrics(ctx); err != nil {
+		if err := module.RegisterMetrics(ctx, limitCollector{}); err != nil {
 			t.Error(err)
 		}
 	}
 	if ctx.GetMetricsRegistry() == nil {
 		t.Error("the context has no registry")
 	}
-	if err := registerLimitMetrics(caddy.Context{}); err != nil {
+	if err := module.RegisterMetrics(caddy.Context{}, limitCollector{}); err != nil {
 		t.Error(err)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddylb/caddy-lb/internal/module"
 )
 
 func init() {
@@ -54,7 +56,7 @@ func (f *MaxInflight) Provision(ctx caddy.Context) (err error) {
 	}
 	f.definition = inflightDefinition{f.Name, f.Key, f.Max}
 	f.state, f.held = f.definition.acquire(), true
-	return registerLimitMetrics(ctx)
+	return module.RegisterMetrics(ctx, limitCollector{})
 }
 
 // Cleanup gives the limit back. Requests that are under way still give back their places.

@@ -5,6 +5,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/dustin/go-humanize"
+
+	"github.com/caddylb/caddy-lb/internal/module"
 )
 
 // unmarshalBlock reads the options in a filter's block. option parses the one that d stands on, and reports whether there is such an
@@ -21,23 +23,6 @@ func unmarshalBlock(d *caddyfile.Dispenser, filter, options string, option func(
 		}
 	}
 	return nil
-}
-
-// noMore returns an error if an argument is left on the line; usage is how the line has to look.
-func noMore(d *caddyfile.Dispenser, usage string) error {
-	if d.NextArg() {
-		return d.Errf("unexpected argument '%s': write '%s'", d.Val(), usage)
-	}
-	return nil
-}
-
-// oneArg parses the single argument of the option that d stands on.
-func oneArg(d *caddyfile.Dispenser, usage string) (string, error) {
-	if !d.NextArg() {
-		return "", d.Errf("%s lacks its value: write '%s'", d.Val(), usage)
-	}
-	value := d.Val()
-	return value, noMore(d, usage)
 }
 
 // once returns an error if the option that d stands on was there before.
@@ -62,7 +47,7 @@ func sizeArg(d *caddyfile.Dispenser, size *int64, usage string) error {
 	if err := once(d, *size != 0); err != nil {
 		return err
 	}
-	text, err := oneArg(d, usage)
+	text, err := module.OneArg(d, usage)
 	if err != nil {
 		return err
 	}

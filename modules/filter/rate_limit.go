@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddylb/caddy-lb/internal/module"
 	"github.com/caddylb/caddy-lb/internal/ratelimit"
 	"github.com/caddylb/caddy-lb/lb"
 )
@@ -101,7 +102,7 @@ func (f *RateLimit) Provision(ctx caddy.Context) error {
 	}
 	f.logger = ctx.Logger()
 	f.state, f.held = f.definition.acquire(), true
-	return registerLimitMetrics(ctx)
+	return module.RegisterMetrics(ctx, limitCollector{})
 }
 
 // compile checks the options and fills in the defaults.

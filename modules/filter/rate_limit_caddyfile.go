@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddylb/caddy-lb/internal/module"
 	"github.com/caddylb/caddy-lb/lb"
 )
 
@@ -171,7 +172,7 @@ func textArg(d *caddyfile.Dispenser, text *string, usage string) (err error) {
 	if err := once(d, *text != ""); err != nil {
 		return err
 	}
-	*text, err = oneArg(d, usage)
+	*text, err = module.OneArg(d, usage)
 	return err
 }
 
@@ -181,7 +182,7 @@ func countArg(d *caddyfile.Dispenser, n *int64, usage string) error {
 	if err := once(d, *n != 0); err != nil {
 		return err
 	}
-	text, err := oneArg(d, usage)
+	text, err := module.OneArg(d, usage)
 	if err != nil {
 		return err
 	}
@@ -199,7 +200,7 @@ func flagArg(d *caddyfile.Dispenser, flag *bool) error {
 		return err
 	}
 	*flag = true
-	return noMore(d, d.Val())
+	return module.NoMore(d, d.Val())
 }
 
 // Interface guard

@@ -11,6 +11,8 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddylb/caddy-lb/internal/module"
 )
 
 func init() {
@@ -157,7 +159,7 @@ func (f *RequestID) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if !httpguts.ValidHeaderFieldName(f.Field) {
 			return d.Errf("'%s' cannot be the name of a header field: write 'request_id X-Request-Id', or without a field for that one", f.Field)
 		}
-		if err := noMore(d, "request_id [<field>]"); err != nil {
+		if err := module.NoMore(d, "request_id [<field>]"); err != nil {
 			return err
 		}
 	}
@@ -167,7 +169,7 @@ func (f *RequestID) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err := once(d, f.Generate != ""); err != nil {
 				return true, err
 			}
-			f.Generate, err = oneArg(d, "generate uuid|<text with placeholders>")
+			f.Generate, err = module.OneArg(d, "generate uuid|<text with placeholders>")
 			if err == nil && f.Generate != generateUUID && !strings.Contains(f.Generate, "{") {
 				err = d.Errf("'%s' would be the name of all requests: write uuid, or text with placeholders", f.Generate)
 			}
@@ -176,7 +178,7 @@ func (f *RequestID) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err := once(d, f.Trust != ""); err != nil {
 				return true, err
 			}
-			f.Trust, err = oneArg(d, "trust on|off")
+			f.Trust, err = module.OneArg(d, "trust on|off")
 			if err == nil && f.Trust != trustOn && f.Trust != trustOff {
 				err = d.Errf("'%s' is neither on nor off: write 'trust on|off', or leave it out to trust trusted_proxies", f.Trust)
 			}

@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddylb/caddy-lb/internal/module"
 )
 
 func init() {
@@ -54,7 +56,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.overrides.join(ctx); err != nil {
 		return err
 	}
-	return registerMetrics(ctx)
+	return module.RegisterMetrics(ctx, collector{})
 }
 
 // Start begins the checks and lookups of all pools. It returns when every check that is to hold back the

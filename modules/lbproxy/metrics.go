@@ -1,23 +1,10 @@
 package lbproxy
 
 import (
-	"errors"
-
-	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddylb/caddy-lb/lb"
 )
-
-// registerMetrics makes the metrics part of a configuration's registry. What they show is the configuration
-// that runs, and counters go on over a reload.
-func registerMetrics(ctx caddy.Context) error {
-	err := ctx.GetMetricsRegistry().Register(collector{})
-	if already := (prometheus.AlreadyRegisteredError{}); errors.As(err, &already) {
-		return nil
-	}
-	return err
-}
 
 // The metrics, all by pool and backend. Names and labels are part of the contract with users.
 var (

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddylb/caddy-lb/internal/module"
 	"github.com/caddylb/caddy-lb/lb"
 )
 
@@ -49,7 +50,7 @@ func policyNames() []string {
 func noArguments(d *caddyfile.Dispenser) error {
 	d.Next()
 	name := d.Val()
-	if err := noMore(d, name); err != nil {
+	if err := module.NoMore(d, name); err != nil {
 		return err
 	}
 	for d.NextBlock(0) {
@@ -58,26 +59,9 @@ func noArguments(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// noMore returns an error if an argument is left on the line; usage is how the line has to look.
-func noMore(d *caddyfile.Dispenser, usage string) error {
-	if d.NextArg() {
-		return d.Errf("unexpected argument '%s': write '%s'", d.Val(), usage)
-	}
-	return nil
-}
-
-// oneArg parses the single argument of the option that d stands on.
-func oneArg(d *caddyfile.Dispenser, usage string) (string, error) {
-	if !d.NextArg() {
-		return "", d.Errf("%s lacks its value: write '%s'", d.Val(), usage)
-	}
-	value := d.Val()
-	return value, noMore(d, usage)
-}
-
 // intArg parses the single argument of an option as an integer of at least lowest.
 func intArg(d *caddyfile.Dispenser, usage string, lowest int) (int, error) {
-	text, err := oneArg(d, usage)
+	text, err := module.OneArg(d, usage)
 	if err != nil {
 		return 0, err
 	}

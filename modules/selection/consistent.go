@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddylb/caddy-lb/internal/module"
 	"github.com/caddylb/caddy-lb/lb"
 )
 
@@ -103,7 +104,7 @@ func (c *Consistent) NewPicker(tier *lb.Tier, prev lb.Picker) (lb.Picker, error)
 //	}
 func (c *Consistent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if err := noMore(d, d.Val()); err != nil {
+	if err := module.NoMore(d, d.Val()); err != nil {
 		return err
 	}
 	return c.unmarshalBlock(d, func(option string) (bool, error) {
@@ -113,7 +114,7 @@ func (c *Consistent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			c.Points = n
 			return true, err
 		case "ketama_compat":
-			value, err := oneArg(d, "ketama_compat pingora|nginx")
+			value, err := module.OneArg(d, "ketama_compat pingora|nginx")
 			if err == nil && value != KetamaPingora && value != KetamaNginx {
 				err = d.Errf("unknown ketama_compat '%s': write pingora or nginx", value)
 			}

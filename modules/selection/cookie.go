@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddylb/caddy-lb/internal/module"
 	"github.com/caddylb/caddy-lb/lb"
 )
 
@@ -125,7 +126,7 @@ func (c *Cookie) unmarshalMaxAge(d *caddyfile.Dispenser) error {
 	if c.MaxAge != 0 {
 		return d.Err("max_age is set already: write it once")
 	}
-	text, err := oneArg(d, "max_age <duration>")
+	text, err := module.OneArg(d, "max_age <duration>")
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddylb/caddy-lb/internal/module"
 	"github.com/caddylb/caddy-lb/lb"
 )
 
@@ -52,7 +53,7 @@ func unmarshalFallback(d *caddyfile.Dispenser, raw *json.RawMessage) error {
 //	}
 func unmarshalKeyed(d *caddyfile.Dispenser, usage string, name *string, raw *json.RawMessage) (err error) {
 	d.Next()
-	if *name, err = oneArg(d, usage); err != nil {
+	if *name, err = module.OneArg(d, usage); err != nil {
 		return err
 	}
 	for d.NextBlock(0) {

@@ -6,6 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddylb/caddy-lb/internal/module"
 	"github.com/caddylb/caddy-lb/lb"
 )
 
@@ -49,7 +50,7 @@ func (f *FNVHash) NewPicker(tier *lb.Tier, prev lb.Picker) (lb.Picker, error) {
 //	}
 func (f *FNVHash) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if err := noMore(d, "fnv_hash"); err != nil {
+	if err := module.NoMore(d, "fnv_hash"); err != nil {
 		return err
 	}
 	return f.unmarshalBlock(d, nil)

@@ -8,6 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/caddylb/caddy-lb/internal/module"
 )
 
 // Hashing is the options common to the policies that hash a key of the request. They embed it. In a Caddyfile
@@ -74,7 +76,7 @@ func (h *Hashing) unmarshalHashKey(d *caddyfile.Dispenser) error {
 	if h.HashKey != "" {
 		return d.Err("hash_key is set already: write it once")
 	}
-	text, err := oneArg(d, "hash_key <placeholder>")
+	text, err := module.OneArg(d, "hash_key <placeholder>")
 	if err != nil {
 		return err
 	}
@@ -95,7 +97,7 @@ func (h *Hashing) unmarshalBalanceFactor(d *caddyfile.Dispenser) error {
 	if h.BalanceFactor != 0 {
 		return d.Err("balance_factor is set already: write it once")
 	}
-	text, err := oneArg(d, "balance_factor <f>")
+	text, err := module.OneArg(d, "balance_factor <f>")
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/caddylb/caddy-lb/internal/module"
 	"github.com/caddylb/caddy-lb/lb"
 )
 
@@ -99,7 +100,7 @@ func (m *Maglev) NewPicker(tier *lb.Tier, prev lb.Picker) (lb.Picker, error) {
 //	}
 func (m *Maglev) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if err := noMore(d, "maglev"); err != nil {
+	if err := module.NoMore(d, "maglev"); err != nil {
 		return err
 	}
 	return m.unmarshalBlock(d, func(option string) (bool, error) {

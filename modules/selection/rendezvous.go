@@ -4,6 +4,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddylb/caddy-lb/internal/module"
 	"github.com/caddylb/caddy-lb/lb"
 )
 
@@ -37,7 +38,7 @@ func (r *Rendezvous) NewPicker(tier *lb.Tier, prev lb.Picker) (lb.Picker, error)
 //	}
 func (r *Rendezvous) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if err := noMore(d, "rendezvous"); err != nil {
+	if err := module.NoMore(d, "rendezvous"); err != nil {
 		return err
 	}
 	return r.unmarshalBlock(d, nil)
