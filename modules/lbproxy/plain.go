@@ -15,7 +15,7 @@ import (
 func (ex *exchange) isPlain() bool {
 	h, r := ex.h, ex.in
 	return h.plain && !h.logger.Core().Enabled(zapcore.DebugLevel) &&
-		(r.Body == nil || r.Body == http.NoBody) && r.ContentLength == 0 && len(r.Trailer) == 0 &&
+		r.ContentLength == 0 && len(r.Trailer) == 0 && // no body: servers say -1 when they do not know, and Caddy wraps an empty one
 		r.Method != http.MethodConnect && r.Host != "" && r.URL.Host == "" && r.URL.Opaque == "" &&
 		!has(r.Header, "Te") && !has(r.Header, "Via") && !has(r.Header, "Expect") && isUsualConnection(r.Header["Connection"]) &&
 		(r.TLS == nil || r.TLS.HandshakeComplete)
