@@ -37,7 +37,7 @@ func (s *Server) Adopt(w http.ResponseWriter, r *http.Request) bool {
 	ctx := x.req.Context()
 	x.req = r.WithContext(ctx)
 	x.setLength(r.ContentLength)
-	if limit := s.options.ReadTimeout; limit > 0 {
+	if limit := c.server.options.ReadTimeout; limit > 0 {
 		_ = x.SetReadDeadline(time.Now().Add(limit)) // anew: taking the connection over has ended what there was
 	}
 	x.limitWriting()

@@ -112,6 +112,7 @@ func (f *front) await(ctx context.Context) error {
 	if !caddy.Exiting() {
 		return nil
 	}
+	f.shutDown() // net/http has it called on a goroutine that may not have run yet
 	for _, engine := range fronts.draining() {
 		if err := engine.Wait(ctx); err != nil {
 			return err
