@@ -86,11 +86,13 @@ var errPanicked = errors.New("the request was broken off")
 // Next implements [filter.Next]: the proxying.
 func (f *filtered) Next() error {
 	h, x := f.h, &f.Context
-	body, err := h.filters.RequestBody(x, x.Request.Body)
-	if err != nil {
-		return err
+	if r := x.Request; r.ContentLength != 0 || len(r.Trailer) > 0 { // Caddy wraps an empty body, too
+		body, err := h.filters.RequestBody(x, r.Body)
+		if err != nil {
+			return err
+		}
+		r.Body = body
 	}
-	x.Request.Body = body
 	ex := h.newExchange(x.Writer, x.Request, f.next)
 	ex.filtered = x
 	if f.base != h.pool {

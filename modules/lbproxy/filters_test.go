@@ -45,6 +45,14 @@ func TestEveryPhaseInOrder(t *testing.T) {
 	if got := b.seen(); !slices.Equal(got, want) {
 		t.Errorf("phases\n%q, want\n%q", got, want)
 	}
+
+	p.get("/")
+	if err := b.end(t); err != nil {
+		t.Error(err)
+	}
+	if got := b.seen(); slices.Contains(got, "request body") {
+		t.Errorf("phases %q of a request without a body", got)
+	}
 }
 
 func TestFiltersChangeWhatTheirPhaseIsFor(t *testing.T) {
