@@ -17,6 +17,12 @@ type Backend struct {
 
 	active  atomic.Int64
 	latency Latency
+	limit   AdaptiveLimit
+	queues  waitingQueues
+
+	established atomic.Bool  // some pool has published it
+	inSince     atomic.Int64 // when it came into service, on the clock of Monotonic; 0: it has been there from the start
+	lastSticky  atomic.Int64 // when a drained backend was last given a request
 
 	drained  atomic.Pointer[drain]
 	override atomic.Pointer[WeightOverride]
@@ -48,6 +54,15 @@ func (b *Backend) Active() int { return int(b.active.Load()) }
 
 // Latency is the running average of the time to first byte.
 func (b *Backend) Latency() *Latency { return &b.latency }
+
+// AdaptiveLimit is what the backend has shown to cope with; see [Adaptive].
+func (b *Backend) AdaptiveLimit() *AdaptiveLimit { return &b.limit }
+
+// NoteSticky notes that a client which belongs to the backend was served by it while it was out of rotation.
+func (b *Backend) NoteSticky(now time.Duration) { b.lastSticky.Store(int64(max(now, 1))) }
+
+// LastSticky is when that was last, on the clock of [Monotonic]; 0 if never.
+func (b *Backend) LastSticky() time.Duration { return time.Duration(b.lastSticky.Load()) }
 
 // drain is an operator's order to take a backend out of selection, or back in.
 type drain struct {

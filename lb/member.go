@@ -33,6 +33,9 @@ type Member struct {
 	// Priority is the tier: 0 first; a higher tier serves only when the lower ones cannot.
 	Priority int
 
+	// Backup keeps the member for when no other one of the pool can serve; Priority then means nothing.
+	Backup bool
+
 	// MaxRequests bounds the requests served at once; 0 is no bound.
 	MaxRequests int
 
@@ -46,8 +49,18 @@ type Member struct {
 	// Conditions all have to be healthy for the member to serve.
 	Conditions []Condition
 
+	// Ejection is what outlier detection says about the member; nil without it.
+	Ejection Ejection
+
 	index int
 	share *share
+
+	// What holds in the snapshot that the member belongs to.
+	ejected       bool      // Ejection keeps it out
+	trial         Ejection  // not nil while it may have one request at a time
+	adaptive      *Adaptive // of the pool
+	weightNow     uint64    // see Share
+	wasSelectable bool
 }
 
 // share counts what one pool itself has under way on a backend; it is kept when the pool's members change.
@@ -56,30 +69,88 @@ type share struct {
 	total  *atomic.Int64
 }
 
+// tier is the priority that the member counts for.
+func (m *Member) tier() int {
+	if m.Backup {
+		return backupTier
+	}
+	return m.Priority
+}
+
 // Index is the member's place in [Tier.Members] of its tier.
 func (m *Member) Index() int { return m.index }
 
-// Healthy reports whether every condition lets the member serve.
+// Healthy reports whether every condition lets the member serve, and it is not ejected.
 func (m *Member) Healthy() bool {
-	return !slices.ContainsFunc(m.Conditions, func(c Condition) bool { return !c.Healthy() })
+	return !m.ejected && !slices.ContainsFunc(m.Conditions, func(c Condition) bool { return !c.Healthy() })
 }
 
 // Selectable reports whether the member may be newly selected: healthy, of a weight above 0 and not drained.
-func (m *Member) Selectable() bool { return m.Weight > 0 && !m.Drained() && m.Healthy() }
+func (m *Member) Selectable() bool { return m.inRotation() && m.Healthy() }
+
+// inRotation reports whether the member is meant to be newly selected, as far as its health allows.
+func (m *Member) inRotation() bool { return m.Weight > 0 && !m.Drained() }
+
+// EjectedNow reports whether outlier detection keeps the member out of this pool: its backend is ejected, and the pool
+// has not as many ejected already as it may have.
+func (m *Member) EjectedNow() bool { return m.ejected }
+
+// Share is the member's weight at this moment relative to the others of its tier: its Weight, less while it starts
+// slowly. Only ratios have a meaning. Policies that share out requests use it; those that hash keys use Weight, since
+// keys that move with a ramp would move twice.
+func (m *Member) Share() uint64 {
+	if m.weightNow == 0 {
+		return uint64(m.Weight)
+	}
+	return m.weightNow
+}
+
+// Warmth is the part of its weight that a member has which starts slowly; 1 when it has all of it.
+func (m *Member) Warmth() float64 {
+	if m.Weight == 0 || m.weightNow == 0 || m.weightNow == uint64(m.Weight) {
+		return 1
+	}
+	return float64(m.weightNow) / float64(m.Weight) / rampScale
+}
+
+// Limited reports whether anything bounds the requests that the member serves at once, so that it may be full.
+func (m *Member) Limited() bool { return m.MaxRequests > 0 || m.trial != nil || m.adaptive != nil }
+
+// Limit is how many requests the member may serve at once; 0 is no bound.
+func (m *Member) Limit() int {
+	limit := m.MaxRequests
+	if m.adaptive != nil {
+		if n := m.limit.Limit(m.adaptive); limit == 0 || n < limit {
+			limit = n
+		}
+	}
+	return limit
+}
 
 // Full reports whether the member serves as many requests as it may.
 func (m *Member) Full() bool {
-	return m.MaxRequests > 0 && m.active.Load() >= int64(m.MaxRequests)
+	if limit := m.Limit(); limit > 0 && m.active.Load() >= int64(limit) {
+		return true
+	}
+	return m.trial != nil && m.trial.TrialTaken()
 }
 
 // Acquire takes one of the member's places for a request and counts it. It returns false, having counted
 // nothing, when all places are taken: [Member.Full] may have changed since the pick. Every successful call is
 // followed by exactly one [Member.Release].
 func (m *Member) Acquire() bool {
-	n := m.active.Add(1)
-	if m.MaxRequests > 0 && n > int64(m.MaxRequests) {
-		m.active.Add(-1)
+	if m.trial != nil && !m.trial.TakeTrial() {
 		return false
+	}
+	n := m.active.Add(1)
+	if m.Limited() {
+		if limit := m.Limit(); limit > 0 && n > int64(limit) {
+			m.active.Add(-1)
+			if m.trial != nil {
+				m.trial.ReturnTrial()
+			}
+			return false
+		}
 	}
 	if m.share != nil {
 		m.share.active.Add(1)
@@ -88,13 +159,17 @@ func (m *Member) Acquire() bool {
 	return true
 }
 
-// Release gives back the place taken by [Member.Acquire].
+// Release gives back the place taken by [Member.Acquire], and lets a request that waits for one have its turn.
 func (m *Member) Release() {
 	m.active.Add(-1)
+	if m.trial != nil {
+		m.trial.ReturnTrial()
+	}
 	if m.share != nil {
 		m.share.active.Add(-1)
 		m.share.total.Add(-1)
 	}
+	m.queues.wake()
 }
 
 // Failed lets the latency average see a failed request as one that took penalty, so that a backend that fails

@@ -1,5 +1,7 @@
 package lb
 
+import "math/rand/v2"
+
 // Policy is a selection algorithm. Implementations are configured once and hold no state about backends.
 type Policy interface {
 	// NewPicker compiles the policy for one tier as it stands now. It is called off the request path each
@@ -28,10 +30,26 @@ type Pick struct {
 // Accepts reports whether the request can be given to m: it was not tried before and has a free place. That
 // the member is usable is the tier's to say.
 func (p *Pick) Accepts(m *Member) bool {
-	if m.MaxRequests > 0 && m.Full() {
+	if m.Limited() && m.Full() {
 		return false
 	}
 	return p.Tried.n == 0 || !p.Tried.Has(m.Backend)
+}
+
+// point is where in [0, 1) the request stands when tiers share the load: at random, or by its key, so that keys stay
+// with their tier as long as the loads do (Envoy does the same).
+func (p *Pick) point() float64 {
+	if p.Key == "" {
+		return rand.Float64()
+	}
+	h := uint64(14695981039346656037) // FNV-1a
+	for i := range len(p.Key) {
+		h = (h ^ uint64(p.Key[i])) * 1099511628211
+	}
+	// The policies of a tier may hash with FNV, too: the finaliser of splitmix64 makes this another number.
+	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
+	h = (h ^ h>>27) * 0x94d049bb133111eb
+	return float64((h^h>>31)>>11) / (1 << 53)
 }
 
 // Tried is a small set of backends. The zero value is empty.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // ErrNoMembers is returned by [Pool.Update] for an empty set.
@@ -18,23 +19,49 @@ var ErrNoMembers = errors.New("a pool needs at least one backend")
 // [Pool.Snapshot] is for the request path. Update and Refresh serialise among themselves and may be called from
 // any goroutine.
 type Pool struct {
-	name   string
-	policy Policy
+	name    string
+	policy  Policy
+	options Options
 
 	mu         sync.Mutex
 	configured []*Member // as given to Update, canonical order, configured weights
 	shares     map[*Backend]*share
 	total      atomic.Int64
 	generation uint64
+	ramp       *time.Timer // publishes the next step of slow starts; nil while there are none
+	lined      []*Backend  // whose released places wake the queue
+	closed     bool
 
 	snapshot atomic.Pointer[Snapshot]
 }
 
 // NewPool returns a pool without members; it is of use after its first [Pool.Update].
-func NewPool(name string, policy Policy) *Pool {
-	p := &Pool{name: name, policy: policy, shares: make(map[*Backend]*share)}
+// Its [Options] are the zero value.
+func NewPool(name string, policy Policy) *Pool { return NewPoolWith(name, policy, Options{}) }
+
+// NewPoolWith is [NewPool] with options.
+func NewPoolWith(name string, policy Policy, options Options) *Pool {
+	p := &Pool{name: name, policy: policy, options: options, shares: make(map[*Backend]*share)}
 	p.snapshot.Store(&Snapshot{})
 	return p
+}
+
+// Options are what the pool was made with.
+func (p *Pool) Options() *Options { return &p.options }
+
+// Close ends what the pool does by itself: slow starts stay where they are. Its snapshot may still be used. It may be
+// called more than once.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	p.closed = true
+	if p.ramp != nil {
+		p.ramp.Stop()
+	}
+	p.lineUp(nil)
 }
 
 // Name identifies the pool in logs, metrics and the admin API.
@@ -84,34 +111,101 @@ func (p *Pool) publish(configured []*Member) error {
 	prev := p.Snapshot()
 	members, shares := p.effective(configured)
 
+	now := p.options.now()
+	honourEjections(members, &p.options)
+	noteEntries(prev, members, now)
+
 	same := slices.EqualFunc(prev.Members, members, func(a, b *Member) bool {
-		return a.Backend == b.Backend && a.Weight == b.Weight && a.Priority == b.Priority && a.Position == b.Position
+		return a.Backend == b.Backend && a.Weight == b.Weight && a.tier() == b.tier() && a.Position == b.Position
 	})
 	generation := p.generation
 	if !same {
 		generation++
 	}
-
 	next := &Snapshot{Members: members}
 	for _, group := range byPriority(members) {
-		tier := newTier(group, generation)
-		var old Picker
-		for _, t := range prev.Tiers {
-			if t.Priority == tier.Priority {
-				old = t.Picker
-			}
-		}
-		picker, err := p.policy.NewPicker(tier, old)
-		if err != nil {
-			return err
-		}
-		tier.Picker = picker
-		next.Tiers = append(next.Tiers, tier)
+		next.ramping = applyRamps(group, &p.options, now) || next.ramping
+		next.Tiers = append(next.Tiers, newTier(group, generation))
+	}
+	spread(next.Tiers, &p.options)
+	if err := p.compile(next.Tiers, prev.Tiers); err != nil {
+		return err
 	}
 
 	p.configured, p.shares, p.generation = configured, shares, generation
 	p.snapshot.Store(next)
+	p.afterPublish(next)
 	return nil
+}
+
+// spread gives each tier its load and fills it.
+func spread(tiers []*Tier, o *Options) {
+	standings := make([]standing, len(tiers))
+	for i, t := range tiers {
+		standings[i] = t.standing()
+	}
+	loads, panics := distribute(standings, o.Overprovisioning, o.PanicThreshold)
+	for i, t := range tiers {
+		t.Load, t.Panic = loads[i], panics[i]
+		t.fill()
+	}
+}
+
+// compile makes the tiers' pickers.
+func (p *Pool) compile(tiers, prev []*Tier) error {
+	for _, tier := range tiers {
+		var old Picker
+		for _, t := range prev {
+			if t.Priority == tier.Priority {
+				old = t.Picker
+			}
+		}
+		var err error
+		if tier.Picker, err = p.policy.NewPicker(tier, old); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// afterPublish sees to what follows from a snapshot: the next step of slow starts, and requests that wait for a place.
+// The caller holds p.mu.
+func (p *Pool) afterPublish(s *Snapshot) {
+	if p.closed {
+		return
+	}
+	switch {
+	case s.ramping && p.ramp == nil:
+		p.ramp = time.AfterFunc(p.options.rampStep(), func() {
+			// A policy that cannot be built keeps the snapshot as it is; whoever changes the pool next hears of it.
+			_ = p.Refresh()
+		})
+	case s.ramping:
+		p.ramp.Reset(p.options.rampStep())
+	case p.ramp != nil:
+		p.ramp.Stop()
+	}
+	p.lineUp(s.Members)
+	if q := p.options.Queue; q != nil {
+		q.Wake()
+	}
+}
+
+// lineUp has the pool's queue woken by the places that members release, and by those of nobody else. The caller holds p.mu.
+func (p *Pool) lineUp(members []*Member) {
+	q := p.options.Queue
+	if q == nil {
+		return
+	}
+	before := p.lined
+	p.lined = make([]*Backend, 0, len(members))
+	for _, m := range members {
+		m.queues.add(q)
+		p.lined = append(p.lined, m.Backend)
+	}
+	for _, b := range before {
+		b.queues.remove(q)
+	}
 }
 
 // effective copies the configured members, with the weights that hold now and this pool's own counters.
@@ -121,6 +215,7 @@ func (p *Pool) effective(configured []*Member) ([]*Member, map[*Backend]*share) 
 	for i, c := range configured {
 		m := *c
 		m.Weight = c.Backend.Weight(c.Weight)
+		m.adaptive = p.options.Adaptive
 		m.share = p.shares[c.Backend]
 		if m.share == nil {
 			m.share = &share{total: &p.total}
@@ -135,14 +230,14 @@ func (p *Pool) effective(configured []*Member) ([]*Member, map[*Backend]*share) 
 func byPriority(members []*Member) [][]*Member {
 	groups := make(map[int][]*Member)
 	for _, m := range members {
-		m.index = len(groups[m.Priority])
-		groups[m.Priority] = append(groups[m.Priority], m)
+		m.index = len(groups[m.tier()])
+		groups[m.tier()] = append(groups[m.tier()], m)
 	}
 	tiers := make([][]*Member, 0, len(groups))
 	for _, g := range groups {
 		tiers = append(tiers, g)
 	}
-	slices.SortFunc(tiers, func(a, b []*Member) int { return cmp.Compare(a[0].Priority, b[0].Priority) })
+	slices.SortFunc(tiers, func(a, b []*Member) int { return cmp.Compare(a[0].tier(), b[0].tier()) })
 	return tiers
 }
 

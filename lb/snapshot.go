@@ -8,9 +8,52 @@ type Snapshot struct {
 	// Members is every member of the pool, in canonical order of their addresses.
 	Members []*Member
 
-	// Tiers are the members by priority, lowest number first. A request goes to the first tier whose picker
-	// returns a member.
+	// Tiers are the members by priority, lowest number first; backups are the last of them. A request goes to a tier
+	// drawn by load, and when that has no member for it to the first other one that has.
 	Tiers []*Tier
+
+	ramping bool // a member is in the course of its slow start
+}
+
+// Pick asks the tiers' pickers and returns the first member found, or nil.
+func (s *Snapshot) Pick(p *Pick) *Member {
+	return s.Ask(p, func(t *Tier) *Member { return t.Picker.Pick(p) })
+}
+
+// Ask asks the tiers for a member, the one that p is for first and then the others in their order, and returns the
+// first member found, or nil.
+func (s *Snapshot) Ask(p *Pick, ask func(*Tier) *Member) *Member {
+	first := 0
+	if len(s.Tiers) > 1 {
+		first = s.first(p.point())
+		if m := ask(s.Tiers[first]); m != nil {
+			return m
+		}
+	}
+	for i, t := range s.Tiers {
+		if i == first && len(s.Tiers) > 1 {
+			continue
+		}
+		if m := ask(t); m != nil {
+			return m
+		}
+	}
+	return nil
+}
+
+// first draws a tier by load. point is a number within [0, 1).
+func (s *Snapshot) first(point float64) int {
+	for i, t := range s.Tiers {
+		if point -= t.Load; point < 0 {
+			return i
+		}
+	}
+	return 0
+}
+
+// Panicking reports whether a tier uses all its members, whatever their health.
+func (s *Snapshot) Panicking() bool {
+	return slices.ContainsFunc(s.Tiers, func(t *Tier) bool { return t.Panic })
 }
 
 // Find returns the member with this address as the admin API writes it, or nil.
@@ -33,16 +76,6 @@ func (s *Snapshot) Selectable() int {
 	return n
 }
 
-// Pick asks each tier's picker in turn and returns the first member found, or nil.
-func (s *Snapshot) Pick(p *Pick) *Member {
-	for _, t := range s.Tiers {
-		if m := t.Picker.Pick(p); m != nil {
-			return m
-		}
-	}
-	return nil
-}
-
 // Tier is the members of one priority at one moment.
 type Tier struct {
 	// Priority is the number all members of the tier were configured with.
@@ -61,6 +94,12 @@ type Tier struct {
 	// Picker is the policy compiled for this tier.
 	Picker Picker
 
+	// Load is the part of the pool's requests that the tier is for, from 0 to 1.
+	Load float64
+
+	// Panic is set when so few members are available that all are used, whatever their health.
+	Panic bool
+
 	selectable []uint64 // bit i: Members[i] may be newly selected
 	serving    []uint64 // bit i: Members[i] is healthy, selectable or not
 }
@@ -72,23 +111,43 @@ func (t *Tier) IsSelectable(i int) bool { return t.selectable[i>>6]&(1<<(i&63)) 
 // drained backend may finish there.
 func (t *Tier) IsServing(i int) bool { return t.serving[i>>6]&(1<<(i&63)) != 0 }
 
+// standing is the tier's part in the distribution of load, as its members' health has it.
+func (t *Tier) standing() standing {
+	st := standing{backup: t.Priority == backupTier}
+	for _, m := range t.Members {
+		if m.Weight == 0 {
+			continue
+		}
+		st.total++
+		st.available += count(m.wasSelectable)
+	}
+	return st
+}
+
+// newTier makes the tier of members, which are in canonical order.
 func newTier(members []*Member, generation uint64) *Tier {
 	words := (len(members) + 63) / 64
-	t := &Tier{
-		Priority:   members[0].Priority,
+	return &Tier{
+		Priority:   members[0].tier(),
 		Members:    members,
 		Generation: generation,
 		selectable: make([]uint64, words),
 		serving:    make([]uint64, words),
 	}
-	for i, m := range members {
-		if m.Healthy() {
+}
+
+// fill notes who may be selected. In panic that is everybody who is in rotation.
+func (t *Tier) fill() {
+	for i, m := range t.Members {
+		if t.Panic {
+			m.ejected, m.trial = false, nil
+		}
+		if t.Panic || m.Healthy() {
 			t.serving[i>>6] |= 1 << (i & 63)
 		}
-		if m.Selectable() {
+		if m.wasSelectable || t.Panic && m.inRotation() {
 			t.selectable[i>>6] |= 1 << (i & 63)
 			t.Selectable = append(t.Selectable, m)
 		}
 	}
-	return t
 }

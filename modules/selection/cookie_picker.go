@@ -52,14 +52,19 @@ func (c *cookiePicker) Pick(p *lb.Pick) *lb.Member { return c.fallback.Pick(p) }
 // PickRequest implements [RequestPicker].
 func (c *cookiePicker) PickRequest(r *Request) *lb.Member {
 	if m := c.owner(r); m != nil {
-		if r.Writer != nil && r.Tried.Len() > 0 {
-			c.forget(r.Writer.Header())
-		}
-		return m
+		return c.kept(r, m)
 	}
 	m := pick(c.fallback, r)
 	if m != nil && r.Writer != nil {
 		c.remember(r, m)
+	}
+	return m
+}
+
+// kept implements [keeper]: what an earlier try has set does not hold any more.
+func (c *cookiePicker) kept(r *Request, m *lb.Member) *lb.Member {
+	if r.Writer != nil && r.Tried.Len() > 0 {
+		c.forget(r.Writer.Header())
 	}
 	return m
 }

@@ -46,15 +46,28 @@ type Request struct {
 	Replacer *caddy.Replacer
 }
 
-// Choose picks a member for r: the first that a tier's picker returns, tiers in order. It returns nil when
-// every backend is unavailable, full or already tried.
+// Choose picks a member for r. A client that belongs to a backend of any tier gets that one; else the tiers are asked as
+// their loads say, see [lb.Snapshot.Ask]. It returns nil when every backend is unavailable, full or already tried.
 func Choose(s *lb.Snapshot, r *Request) *lb.Member {
-	for _, t := range s.Tiers {
-		if m := pick(t.Picker, r); m != nil {
-			return m
+	if len(s.Tiers) > 1 {
+		for _, t := range s.Tiers {
+			if k, ok := t.Picker.(keeper); ok {
+				if m := k.owner(r); m != nil {
+					return k.kept(r, m)
+				}
+			}
 		}
 	}
-	return nil
+	return s.Ask(&r.Pick, func(t *lb.Tier) *lb.Member { return pick(t.Picker, r) })
+}
+
+// keeper is implemented by pickers that keep a client on the backend it was given before.
+type keeper interface {
+	// owner is the member that the client belongs to, if that member can take it; else nil.
+	owner(r *Request) *lb.Member
+
+	// kept notes that the client gets its own member, and returns it.
+	kept(r *Request, m *lb.Member) *lb.Member
 }
 
 // pick asks one picker in the richest way that it understands.
