@@ -1,11 +1,8 @@
 package selection
 
 import (
-	"container/heap"
 	"testing"
 	"time"
-
-	"github.com/caddylb/caddy-lb/lb"
 )
 
 // latencyBed is a pool under least_latency with a clock that the test moves.
@@ -88,64 +85,5 @@ func TestLeastLatencyComparesTwoOfMany(t *testing.T) {
 		if got := b.count(300)[best]; (got == 300) != whole || got == 0 {
 			t.Errorf("%d backends: the fastest has %d of 300", n, got)
 		}
-	}
-}
-
-// event is the end of a request in the simulation.
-type event struct {
-	at     time.Duration
-	member *lb.Member
-	took   time.Duration
-	failed bool
-}
-
-type events []event
-
-func (e events) Len() int           { return len(e) }
-func (e events) Less(i, j int) bool { return e[i].at < e[j].at }
-func (e events) Swap(i, j int)      { e[i], e[j] = e[j], e[i] }
-func (e *events) Push(x any)        { *e = append(*e, x.(event)) }
-func (e *events) Pop() any {
-	last := (*e)[len(*e)-1]
-	*e = (*e)[:len(*e)-1]
-	return last
-}
-
-// TestLeastLatencyStarvesABlackHole has one of ten backends fail every request after 0.1 ms, where the others
-// take 8 to 12 ms. Under least requests it attracts about a fifth of the traffic.
-func TestLeastLatencyStarvesABlackHole(t *testing.T) {
-	share := func(b *bed, now *time.Duration) float64 {
-		random, bad, failed := seeded(12), b.pool.Snapshot().Members[3], 0
-		var underWay events
-		const requests, gap, penalty = 60000, 500 * time.Microsecond, 5 * time.Second
-		for range requests {
-			*now += gap
-			for len(underWay) > 0 && underWay[0].at <= *now {
-				e := heap.Pop(&underWay).(event)
-				e.member.Release()
-				if e.failed {
-					e.member.Failed(penalty, e.at)
-				} else {
-					e.member.Latency().Observe(e.took, e.at)
-				}
-			}
-			m := b.pool.Snapshot().Pick(&lb.Pick{})
-			occupy(t, m, 1)
-			took := 8*time.Millisecond + time.Duration(random()%uint64(4*time.Millisecond))
-			if m == bad {
-				took = 100 * time.Microsecond
-				failed++
-			}
-			heap.Push(&underWay, event{at: *now + took, member: m, took: took, failed: m == bad})
-		}
-		return float64(failed) / requests
-	}
-	b, now := latencyBed(t, servers(10)...)
-	if got := share(b, now); got >= 0.01 || got == 0 {
-		t.Errorf("least_latency sent %.3f %% to the black hole, want some and below 1 %%", 100*got)
-	}
-	least := newBed(t, &LeastConn{rand: seeded(13)}, servers(10)...)
-	if got := share(least, new(time.Duration)); got < 0.1 {
-		t.Errorf("least_conn sent %.1f %%: the simulation shows nothing", 100*got)
 	}
 }
