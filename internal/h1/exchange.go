@@ -46,6 +46,7 @@ type Exchange struct {
 	Response http.Response
 
 	conn     *conn
+	current  atomic.Pointer[conn] // conn, for Interrupt
 	framing  framing
 	body     answerBody
 	upload   *upload
@@ -86,7 +87,7 @@ func (h *Host) RoundTrip(x *Exchange) error {
 	for fresh := false; ; fresh = true {
 		c, err := h.take(x, fresh)
 		if err != nil {
-			if cause := context.Cause(x.context()); cause != nil {
+			if cause := x.ended(); cause != nil {
 				err = cause
 			}
 			return &Error{Phase: Connecting, Unseen: true, Err: err}
@@ -151,6 +152,10 @@ func (x *Exchange) try(c *conn) *Error {
 	x.conn, x.upload = c, nil
 	x.last = x.Edit == nil && httpguts.HeaderValuesContainsToken(x.Request.Header["Connection"], "close")
 	c.start(x)
+	x.current.Store(c)
+	if x.cause.Load() != nil {
+		c.abort(x, nil) // Interrupt may have come before there was a connection to abort
+	}
 	err := x.send()
 	switch {
 	case err == nil:
@@ -212,9 +217,6 @@ func (x *Exchange) explain(err error) error {
 	}
 	return err
 }
-
-// blame notes why the exchange is ended from outside.
-func (x *Exchange) blame(err error) { x.cause.Store(&err) }
 
 // lingerTime is how long the last write of a request's body may take after the answer came.
 const lingerTime = time.Second
