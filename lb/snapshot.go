@@ -111,9 +111,12 @@ func (t *Tier) IsSelectable(i int) bool { return t.selectable[i>>6]&(1<<(i&63)) 
 // drained backend may finish there.
 func (t *Tier) IsServing(i int) bool { return t.serving[i>>6]&(1<<(i&63)) != 0 }
 
+// Backup reports whether the tier is that of the members kept for when no other one can serve.
+func (t *Tier) Backup() bool { return t.Priority == backupTier }
+
 // standing is the tier's part in the distribution of load, as its members' health has it.
 func (t *Tier) standing() standing {
-	st := standing{backup: t.Priority == backupTier}
+	st := standing{backup: t.Backup()}
 	for _, m := range t.Members {
 		if m.Weight == 0 {
 			continue

@@ -66,6 +66,9 @@ type Subscription struct {
 	// called from the monitor's goroutine, which waits for it; it must not attach or release a monitor. May
 	// be nil.
 	OnChange func(Change)
+
+	// OnPass is called after each check that passed, with the time at which it began, on the same terms. May be nil.
+	OnPass func(began time.Time)
 }
 
 // Change is a change of state.

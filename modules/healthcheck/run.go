@@ -61,6 +61,23 @@ func (m *Monitor) turn(ctx context.Context) {
 	if o.flipped {
 		m.announce(s.Config, t, o)
 	}
+	if o.err == nil {
+		m.tellPass(o.started)
+	}
+}
+
+// tellPass tells the subscribers of a check that passed.
+func (m *Monitor) tellPass(began time.Time) {
+	m.calling.Lock()
+	defer m.calling.Unlock()
+	m.mu.Lock()
+	stack := slices.Clone(m.stack)
+	m.mu.Unlock()
+	for _, s := range stack {
+		if s.OnPass != nil {
+			s.OnPass(began)
+		}
+	}
 }
 
 // gate is the newest subscription's gate, nil if it has none.

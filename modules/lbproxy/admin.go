@@ -91,7 +91,7 @@ func onePool(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch r.Method {
 	case http.MethodGet:
-		return writeJSON(w, e.status(m))
+		return writeJSON(w, p.backendStatus(e, m))
 	case http.MethodPatch:
 		return patchBackend(w, r, p, m, e)
 	}
@@ -142,7 +142,7 @@ func patchBackend(w http.ResponseWriter, r *http.Request, p *pool, m *lb.Member,
 	}
 	p.log.Info("backend was given an order", zap.Stringer("backend", m.Address()),
 		zap.Boolp("drain", order.Drain), zap.Intp("weight", order.Weight))
-	return writeJSON(w, e.status(current))
+	return writeJSON(w, p.backendStatus(e, current))
 }
 
 // carryOut does what an operator ordered, and tells the cluster what holds then.
@@ -184,6 +184,7 @@ func refreshAllOf(b *lb.Backend) error {
 	for _, p := range runningPools() {
 		if _, ok := p.Configured(b); ok {
 			failed = errors.Join(failed, p.Refresh())
+			p.drains.watch(false)
 		}
 	}
 	return failed

@@ -31,6 +31,7 @@ const (
 type attempt struct {
 	context.Context
 	ex     *exchange
+	pool   *pool // that the member was picked from
 	member *lb.Member
 	way    *transport
 	dial   reverseproxy.DialInfo
@@ -75,15 +76,10 @@ func (ex *exchange) begin() (*attempt, *failure) {
 	if b := ex.pool.breaker; b != nil && !b.OK() {
 		return nil, &failure{status: http.StatusServiceUnavailable, err: errBreakerOpen, unavailable: true}
 	}
-	m := ex.choose()
-	if m == nil && ex.renew && ex.pick.Tried.Len() > 0 {
-		// A retry was allowed and every backend had its turn: all of them may be tried again.
-		ex.pick.Tried.Reset()
-		m = ex.choose()
-	}
+	m, f := ex.lease()
 	ex.renew = false
-	if m == nil {
-		return nil, ex.unavailable()
+	if f != nil {
+		return nil, f
 	}
 	ex.pick.Tried.Add(m.Backend)
 	ex.tries++
@@ -92,7 +88,7 @@ func (ex *exchange) begin() (*attempt, *failure) {
 	if ex.tries > 1 {
 		a = &attempt{Context: ex.in.Context(), ex: ex}
 	}
-	a.member = m
+	a.member, a.pool = m, ex.pool
 	if f := ex.filterSelected(m); f != nil {
 		a.release()
 		return nil, f
@@ -257,12 +253,13 @@ func (a *attempt) report() {
 		return
 	}
 	a.reported = true
-	a.ex.pool.observe(a.member, &a.try)
+	a.pool.observe(a.member, &a.try)
 }
 
 // release gives the place on the backend back and reports what was not reported yet.
 func (a *attempt) release() {
 	a.engine.End()
+	a.report() // before the place is free: a trial's verdict comes first
 	a.member.Release()
-	a.report()
+	a.pool.leave()
 }

@@ -73,6 +73,10 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if h.PoolName == "" && h.empty() {
 		return directive.WrapErr(errNoBackends)
 	}
+	if pool.resilient {
+		h.defaultResilience()
+		pool.resilient = h.PoolName == "" // a named pool has its own line
+	}
 	return pool.finish(directive, h.Headers)
 }
 
@@ -130,6 +134,8 @@ func definedPools(option any) map[string]bool {
 //	    max_iterations <n>
 //
 //	    health_check <kind> [<args...>] { … }
+//	    outlier_detection, panic_threshold, slow_start, queue, limits …: see resilienceOptions
+//	    resilience default
 //	    <health_* and passive options of reverse_proxy>
 //
 //	    transport <name> { … }

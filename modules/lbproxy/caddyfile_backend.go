@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddylb/caddy-lb/internal/module"
 	"github.com/caddylb/caddy-lb/lb"
 )
 
@@ -57,12 +58,16 @@ func (p *poolParser) unmarshalBackend(d *caddyfile.Dispenser) error {
 	if len(args) == 0 {
 		return d.Errf("backend needs an address: write 'backend <host:port> [weight <n>]'")
 	}
-	if len(args)%2 == 0 {
-		return d.Errf("backend %s: %q has no value: write 'weight <n>'", args[0], args[len(args)-1])
-	}
 	upstreams, err := p.appendUpstreams(d, args[0])
 	if err != nil {
 		return err
+	}
+	if i := slices.Index(args, "backup"); i > 0 {
+		setBackup(upstreams)
+		args = slices.Delete(args, i, i+1)
+	}
+	if len(args)%2 == 0 {
+		return d.Errf("backend %s: %q has no value: write 'weight <n>'", args[0], args[len(args)-1])
 	}
 	for pair := range slices.Chunk(args[1:], 2) {
 		if err := setBackendOption(d, upstreams, pair[0], pair[1]); err != nil {
@@ -71,6 +76,13 @@ func (p *poolParser) unmarshalBackend(d *caddyfile.Dispenser) error {
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
+		if option == "backup" {
+			setBackup(upstreams)
+			if err := module.NoMore(d, option); err != nil {
+				return err
+			}
+			continue
+		}
 		var value string
 		if !d.AllArgs(&value) {
 			return d.Errf("%s takes one value", option)
@@ -80,6 +92,12 @@ func (p *poolParser) unmarshalBackend(d *caddyfile.Dispenser) error {
 		}
 	}
 	return nil
+}
+
+func setBackup(upstreams []*Upstream) {
+	for _, u := range upstreams {
+		u.Backup = true
+	}
 }
 
 func setBackendOption(d *caddyfile.Dispenser, upstreams []*Upstream, option, value string) error {
@@ -104,7 +122,7 @@ func setBackendOption(d *caddyfile.Dispenser, upstreams []*Upstream, option, val
 		case "tls_server_name":
 			u.TLSServerName = value
 		default:
-			return d.Errf("unrecognized option of a backend: %s: there are weight, priority, max_requests, tls_server_name", option)
+			return d.Errf("unrecognized option of a backend: %s: there are weight, priority, backup, max_requests, tls_server_name", option)
 		}
 		if err != nil {
 			return err

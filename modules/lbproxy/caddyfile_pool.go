@@ -32,6 +32,8 @@ type poolParser struct {
 
 	transport     http.RoundTripper
 	transportName string
+
+	resilient bool // `resilience default` stands there
 }
 
 func newPoolParser(config *PoolConfig) *poolParser {
@@ -41,6 +43,9 @@ func newPoolParser(config *PoolConfig) *poolParser {
 // option reads the option that d stands on, if it is one of a pool's.
 func (p *poolParser) option(d *caddyfile.Dispenser) (known bool, err error) {
 	switch d.Val() {
+	case "resilience":
+		p.resilient = true
+		return true, unmarshalResilience(d)
 	case "to":
 		err = p.unmarshalTo(d)
 	case "backend":
@@ -64,6 +69,9 @@ func (p *poolParser) option(d *caddyfile.Dispenser) (known bool, err error) {
 	default:
 		if known, err = p.activeOption(d); !known && err == nil {
 			known, err = p.passiveOption(d)
+		}
+		if !known && err == nil {
+			known, err = p.resilienceOption(d)
 		}
 		p.used = p.used || known
 		return known, err
@@ -176,6 +184,9 @@ func (p *poolParser) unmarshalTransport(d *caddyfile.Dispenser) error {
 
 // finish completes the configuration when all options are read. d stands on what the pool began with.
 func (p *poolParser) finish(d *caddyfile.Dispenser, up *headers.Handler) error {
+	if p.resilient {
+		p.defaultResilience()
+	}
 	if err := p.finishPolicy(); err != nil {
 		return err
 	}

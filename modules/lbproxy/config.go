@@ -62,6 +62,9 @@ type Upstream struct {
 	// Priority is the tier: 0 first; a higher tier serves only when the lower ones cannot. Default: 0.
 	Priority int `json:"priority,omitempty"`
 
+	// Backup keeps the backend for when no other one can serve. Default: false.
+	Backup bool `json:"backup,omitempty"`
+
 	// TLSServerName is the name expected in this backend's certificate. Default: the transport's
 	// server_name, else the host.
 	TLSServerName string `json:"tls_server_name,omitempty"`
@@ -94,6 +97,30 @@ type LoadBalancing struct {
 	RetryMatchRaw caddyhttp.RawMatcherSets `json:"retry_match,omitempty" caddy:"namespace=http.matchers"`
 
 	RetryMatch caddyhttp.MatcherSets `json:"-"`
+
+	// PanicThreshold is the percentage of backends available in a tier below which all of them are used, health or not.
+	// Default: 0, never.
+	PanicThreshold float64 `json:"panic_threshold,omitempty"`
+
+	// Overprovisioning is the factor by which a tier's share of available backends counts towards the whole load, before
+	// load spills to the next tier. Negative: tiers are strict. Default: 1.4; with a dynamic source strict.
+	Overprovisioning float64 `json:"overprovisioning,omitempty"`
+
+	// SlowStart has backends that are new or have recovered take their share gradually. Default: at once.
+	SlowStart *SlowStart `json:"slow_start,omitempty"`
+
+	// Queue is where requests wait while every backend is full. Default: none, they get 503.
+	Queue *Queue `json:"queue,omitempty"`
+
+	// Limits bound what the pool has under way. Default: no bounds.
+	Limits *Limits `json:"limits,omitempty"`
+
+	// AdaptiveConcurrency has each backend's limit of concurrent requests found by its latency. Default: it is not.
+	AdaptiveConcurrency *AdaptiveConcurrency `json:"adaptive_concurrency,omitempty"`
+
+	// DrainIdle is how long a drained backend has to have had no request, where clients belong to backends, before it
+	// counts as empty. Default: 1m.
+	DrainIdle caddy.Duration `json:"drain_idle,omitempty"`
 }
 
 // HealthChecks configures when a backend is out of service.
@@ -103,6 +130,9 @@ type HealthChecks struct {
 
 	// Passive watches the traffic, as in reverse_proxy.
 	Passive *PassiveHealthChecks `json:"passive,omitempty"`
+
+	// OutlierDetection watches the traffic, as in Envoy.
+	OutlierDetection *OutlierDetection `json:"outlier_detection,omitempty"`
 
 	// Checks are active checks of any kind. A backend must pass all of them.
 	Checks []*healthcheck.Config `json:"checks,omitempty"`

@@ -17,6 +17,7 @@ type memberSpec struct {
 	serverName  string
 	weight      int
 	priority    int
+	backup      bool
 	maxRequests int
 	position    int
 }
@@ -32,6 +33,7 @@ type entry struct {
 	watches []watch
 	passive *passive
 	cancel  func() // ends the subscription to passive
+	outlier *outlierHost
 }
 
 // watch is one active check of a backend, as this pool sees it.
@@ -58,6 +60,7 @@ func (p *pool) newEntry(key backendKey, spec memberSpec) *entry {
 					Gate:     p.gates[i],
 					Group:    p.Name(),
 					OnChange: func(change healthcheck.Change) { p.healthChanged(e, change) },
+					OnPass:   e.checkPassed,
 				},
 			})
 		}
@@ -67,6 +70,9 @@ func (p *pool) newEntry(key backendKey, spec memberSpec) *entry {
 	if hc := p.config.HealthChecks; hc != nil && hc.Passive != nil && hc.Passive.FailDuration > 0 {
 		e.passive = acquirePassive(hc.Passive, key.String())
 		e.cancel = e.passive.subscribe(p.refresh)
+	}
+	if p.detector != nil {
+		e.outlier = p.watchOutliers(key)
 	}
 	return e
 }
@@ -92,6 +98,7 @@ func (e *entry) member(spec memberSpec) *lb.Member {
 		Name:        spec.name,
 		Weight:      spec.weight,
 		Priority:    spec.priority,
+		Backup:      spec.backup,
 		MaxRequests: spec.maxRequests,
 		ServerName:  spec.serverName,
 		Position:    spec.position,
@@ -101,6 +108,9 @@ func (e *entry) member(spec memberSpec) *lb.Member {
 	}
 	if e.passive != nil {
 		m.Conditions = append(m.Conditions, e.passive)
+	}
+	if e.outlier != nil {
+		m.Ejection = e.outlier.Host
 	}
 	return m
 }
@@ -135,6 +145,9 @@ func (e *entry) release() {
 	if e.passive != nil {
 		e.cancel()
 		e.passive.release()
+	}
+	if e.outlier != nil {
+		e.outlier.release()
 	}
 	releaseStats(e.statKey)
 	releaseBackend(e.key)

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/textproto"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -32,6 +35,9 @@ type failure struct {
 
 	// final says that no backend could do better.
 	final bool
+
+	// retryAfter is when the client is asked to come back; 0 for no word about that.
+	retryAfter time.Duration
 }
 
 // Error implements error.
@@ -87,6 +93,9 @@ func (ex *exchange) fail(f *failure) error {
 	if f.cause == causeCanceled {
 		ex.w.WriteHeader(statusClientGone)
 		return nil
+	}
+	if f.retryAfter > 0 {
+		ex.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.retryAfter.Seconds()))))
 	}
 	return caddyhttp.Error(f.status, f)
 }

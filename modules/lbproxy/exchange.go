@@ -66,6 +66,8 @@ type exchange struct {
 	granted int  // retries that the configuration allowed
 	renew   bool // backends tried before may be tried again
 
+	queued time.Duration // waited for a free place
+
 	// current is the latest try. It is read by placeholders, which a transport may evaluate on a goroutine of
 	// its own while it connects.
 	current atomic.Pointer[attempt]

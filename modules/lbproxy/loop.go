@@ -91,6 +91,7 @@ func (a *attempt) send() *failure {
 	ex := a.ex
 	ex.logSelected(a)
 	a.begun = time.Now()
+	a.try.Begun = a.begun
 	res, err := a.roundTrip() //nolint:bodyclose // respond, reject and switchProtocols close it
 	a.try.Latency = time.Since(a.begun)
 	if !ex.talked.Load() {

@@ -17,6 +17,11 @@ var (
 	latencyDesc  = describe("latency_seconds", "Time to the first byte of the answer.")
 	checksDesc   = describe("checks_total", "Active health checks, by kind and result.", "kind", "result")
 	durationDesc = describe("check_duration_seconds", "Duration of the last active health check.", "kind")
+	ejectedDesc  = describe("backend_ejected", "1 while outlier detection keeps the backend out.")
+	ejectDesc    = describe("ejections_total", "Ejections by outlier detection.")
+	overflowDesc = describe("ejections_overflowed_total", "Ejections not made because as many backends were out as may be.")
+	warmthDesc   = describe("backend_warmth", "Part of its weight that a backend has which starts slowly.")
+	limitDesc    = describe("backend_concurrency_limit", "Concurrent requests that adaptive_concurrency has found.")
 	lookupsDesc  = prometheus.NewDesc("caddy_lb_lookup_failures_total", "Lookups of a host name that failed.", []string{"pool", "name"}, nil)
 	lookupAge    = prometheus.NewDesc("caddy_lb_lookup_age_seconds", "Age of the last good answer for a host name.", []string{"pool", "name"}, nil)
 )
@@ -34,6 +39,8 @@ func (collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		upDesc, drainedDesc, weightDesc, activeDesc, requestsDesc, failuresDesc, latencyDesc,
 		checksDesc, durationDesc, lookupsDesc, lookupAge,
+		ejectedDesc, ejectDesc, overflowDesc, warmthDesc, limitDesc,
+		loadDesc, panicDesc, queuedDesc, shedDesc,
 	} {
 		ch <- d
 	}
@@ -45,9 +52,10 @@ func (collector) Collect(ch chan<- prometheus.Metric) {
 		entries := *p.entries.Load()
 		for _, m := range p.Snapshot().Members {
 			if e := entries[m.Backend]; e != nil {
-				collectBackend(ch, p.Name(), m, e)
+				collectBackend(ch, p.Name(), p.Options(), m, e)
 			}
 		}
+		collectPool(ch, p)
 		for _, l := range p.lookups {
 			ch <- prometheus.MustNewConstMetric(lookupsDesc, prometheus.CounterValue, float64(l.state.failures.Load()), p.Name(), l.name)
 			if last := l.state.last.Load(); last != nil {
@@ -57,7 +65,7 @@ func (collector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-func collectBackend(ch chan<- prometheus.Metric, pool string, m *lb.Member, e *entry) {
+func collectBackend(ch chan<- prometheus.Metric, pool string, options *lb.Options, m *lb.Member, e *entry) {
 	backend := m.Address().String()
 	emit := func(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, kind, value, append([]string{pool, backend}, labels...)...)
@@ -73,6 +81,17 @@ func collectBackend(ch chan<- prometheus.Metric, pool string, m *lb.Member, e *e
 	}
 	for c := causeNone + 1; c < numCauses; c++ {
 		emit(failuresDesc, counter, float64(e.stats.byCause[c].Load()), c.String())
+	}
+	if e.outlier != nil {
+		emit(ejectedDesc, gauge, boolValue(m.EjectedNow()))
+		emit(ejectDesc, counter, float64(e.stats.ejections.Load()))
+		emit(overflowDesc, counter, float64(e.stats.overflows.Load()))
+	}
+	if options.SlowStart > 0 {
+		emit(warmthDesc, gauge, m.Warmth())
+	}
+	if options.Adaptive != nil {
+		emit(limitDesc, gauge, float64(m.AdaptiveLimit().Limit(options.Adaptive)))
 	}
 	buckets, count, sum := e.stats.latency.read()
 	ch <- prometheus.MustNewConstHistogram(latencyDesc, count, sum, buckets, pool, backend)

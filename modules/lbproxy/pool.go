@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddylb/caddy-lb/internal/outlier"
 	"github.com/caddylb/caddy-lb/lb"
 )
 
@@ -31,6 +32,13 @@ type pool struct {
 	owner     bool          // the blueprint ends with this pool
 	log       *zap.Logger
 
+	state       *poolState
+	queue       *Queue            // nil without one
+	maxRequests int               // under way over all backends; 0 is no bound
+	maxRetries  int               // the same of retries
+	detector    *outlier.Detector // nil without outlier detection
+	drains      drainWatch
+
 	// held is closed once the checks with `initial check` had their first results; nil when there are none.
 	held chan struct{}
 
@@ -46,6 +54,9 @@ type pool struct {
 // newPool makes the pool that config describes. On error it has given back whatever it took.
 func newPool(ctx caddy.Context, app *App, name string, anonymous bool, config *PoolConfig) (*pool, error) {
 	p, err := func() (*pool, error) {
+		if err := config.validateResilience(); err != nil {
+			return nil, err
+		}
 		specs, err := config.memberSpecs()
 		if err != nil {
 			return nil, err
@@ -79,11 +90,13 @@ func newPool(ctx caddy.Context, app *App, name string, anonymous bool, config *P
 
 // newPool makes a pool of the given members.
 func (b *blueprint) newPool(name string, anonymous bool, specs []memberSpec) (*pool, error) {
+	state := acquirePoolState(name)
 	p := &pool{
-		Pool: lb.NewPool(name, b.policy), blueprint: b, anonymous: anonymous, specs: specs,
-		log: b.ctx.Logger().With(zap.String("pool", name)),
+		Pool: lb.NewPoolWith(name, b.policy, b.config.options(state)), blueprint: b, anonymous: anonymous, specs: specs,
+		state: state, log: b.ctx.Logger().With(zap.String("pool", name)),
 	}
 	p.entries.Store(&map[*lb.Backend]*entry{})
+	p.provisionResilience()
 	if b.holds {
 		p.held = make(chan struct{})
 	}
@@ -129,6 +142,9 @@ func (p *pool) begin() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.started = true
+	if p.detector != nil {
+		p.detector.Start()
+	}
 	for _, e := range *p.entries.Load() {
 		e.attach()
 	}
@@ -136,6 +152,8 @@ func (p *pool) begin() {
 		l.start(p)
 	}
 	p.closeUnused()
+	p.warnOfIdleDetection(len(p.Snapshot().Members))
+	p.drains.watch(true)
 }
 
 // closeUnused closes the connections to backends that the pool does not have any more, from before a reload too. Those of a
@@ -264,7 +282,13 @@ func (p *pool) release() {
 	for _, l := range lookups {
 		l.release()
 	}
+	p.Close()
+	p.drains.stop()
+	if p.detector != nil {
+		p.detector.Stop()
+	}
 	releaseEntries(entries, nil)
+	releasePoolState(p.Name())
 	p.dynamic.release()
 	if p.owner {
 		p.ways.release()
@@ -292,5 +316,11 @@ func (p *pool) observe(m *lb.Member, t *try) {
 	}
 	if e != nil && e.passive != nil && e.passive.isFailure(t) {
 		e.passive.strike(time.Now())
+	}
+	if e != nil && e.outlier != nil {
+		p.detector.Observe(e.outlier.Host, outcomeOf(t))
+	}
+	if limits := p.Options().Adaptive; limits != nil {
+		p.adapt(limits, m, t)
 	}
 }

@@ -87,7 +87,7 @@ func (c *PoolConfig) memberSpecs() ([]memberSpec, error) {
 		seen[address.ID()] = true
 		spec := memberSpec{
 			address: address, serverName: u.TLSServerName, weight: u.weight(),
-			priority: u.Priority, maxRequests: u.MaxRequests, position: i,
+			priority: u.Priority, backup: u.Backup, maxRequests: u.MaxRequests, position: i,
 		}
 		if spec.weight < 0 || spec.weight > lb.MaxWeight {
 			return nil, fmt.Errorf("backend %s: weight %d is not within 0 (drained) and %d", u.Dial, spec.weight, lb.MaxWeight)

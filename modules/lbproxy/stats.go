@@ -15,6 +15,9 @@ type stats struct {
 	byCause  [numCauses]atomic.Uint64
 	failures atomic.Uint64
 	latency  latencyHistogram
+
+	ejections atomic.Uint64 // by outlier detection
+	overflows atomic.Uint64 // that it did not make since as many were out as may be
 }
 
 // count adds one try.

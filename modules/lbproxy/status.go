@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddylb/caddy-lb/internal/outlier"
 	"github.com/caddylb/caddy-lb/lb"
 )
 
@@ -14,8 +15,19 @@ type PoolStatus struct {
 	Anonymous bool            `json:"anonymous"`
 	Policy    string          `json:"policy"`
 	Available int             `json:"available"`
+	Tiers     []TierStatus    `json:"tiers,omitempty"`
+	Queued    int             `json:"queued,omitempty"`
 	Backends  []BackendStatus `json:"backends"`
 	Lookups   []LookupStatus  `json:"lookups,omitempty"`
+}
+
+// TierStatus is a tier of a pool that has several, or is in panic. Backups are the last tier, of priority -1.
+type TierStatus struct {
+	Priority  int     `json:"priority"`
+	Available int     `json:"available"`
+	Backends  int     `json:"backends"`
+	Load      float64 `json:"load"`
+	Panic     bool    `json:"panic,omitempty"`
 }
 
 // LookupStatus is a host name of a pool with update_frequency.
@@ -34,7 +46,8 @@ type BackendStatus struct {
 	Weight   int    `json:"weight"`
 	Priority int    `json:"priority"`
 
-	// State is "up", "down" or "drained", Reason why it is not up, and Since when that began.
+	// State is "up", "down", "ejected", "trial" or "drained", Reason why it is not up, and Since when that began. A backend
+	// on trial is back for one request at a time.
 	State  string    `json:"state"`
 	Reason string    `json:"reason,omitempty"`
 	Since  time.Time `json:"since"`
@@ -47,6 +60,31 @@ type BackendStatus struct {
 	LatencyMs   float64       `json:"latency_ms,omitempty"`
 	Checks      []CheckStatus `json:"checks,omitempty"`
 	Fails       int           `json:"passive_fails,omitempty"`
+
+	// Backup is set for a backend that serves only when no other can.
+	Backup bool `json:"backup,omitempty"`
+
+	// Outlier is what outlier detection has to say; nil when it is not configured.
+	Outlier *OutlierStatus `json:"outlier,omitempty"`
+
+	// Warmth is the part of its weight that a backend has which starts slowly; left out when it has all of it.
+	Warmth float64 `json:"warmth,omitempty"`
+
+	// Limit is the number of concurrent requests that adaptive_concurrency has found.
+	Limit int `json:"concurrency_limit,omitempty"`
+
+	// Empty is set when a drained backend serves nobody any more.
+	Empty bool `json:"empty,omitempty"`
+}
+
+// OutlierStatus is what outlier detection knows of a backend. Times is how many ejections in a row there were lately, by which
+// the next one is longer; Until is when an ejection ends.
+type OutlierStatus struct {
+	Ejected   bool       `json:"ejected"`
+	Reason    string     `json:"reason,omitempty"`
+	Until     *time.Time `json:"until,omitempty"`
+	Times     int        `json:"times,omitempty"`
+	Ejections uint64     `json:"ejections,omitempty"`
 }
 
 // CheckStatus is one active check of a backend. LastCheck is the zero time before the first one ended.
@@ -66,16 +104,20 @@ const (
 	stateUp      = "up"
 	stateDown    = "down"
 	stateDrained = "drained"
+	stateEjected = "ejected"
+	stateTrial   = "trial"
 )
 
 // status describes the pool as it stands.
 func (p *pool) status() PoolStatus {
 	s := p.Snapshot()
 	out := PoolStatus{Name: p.Name(), Anonymous: p.anonymous, Policy: p.policyName(), Available: s.Selectable(), Backends: []BackendStatus{}}
+	out.Queued = p.state.queue.Len()
+	out.Tiers = tierStatus(s)
 	entries := *p.entries.Load()
 	for _, m := range s.Members {
 		if e := entries[m.Backend]; e != nil {
-			out.Backends = append(out.Backends, e.status(m))
+			out.Backends = append(out.Backends, p.backendStatus(e, m))
 		}
 	}
 	for _, l := range p.lookups {
@@ -128,10 +170,69 @@ func (e *entry) status(m *lb.Member) BackendStatus {
 	switch {
 	case len(reasons) > 0:
 		out.State, out.Reason = stateDown, strings.Join(reasons, "; ")
+	case e.outlierStatus(&out, m):
 	case m.Drained():
 		out.State, out.Reason = stateDrained, "drained by an operator"
 	case m.Weight == 0:
 		out.State, out.Reason = stateDrained, "weight 0"
+	}
+	return out
+}
+
+// backendStatus describes one backend of the pool as it stands.
+func (p *pool) backendStatus(e *entry, m *lb.Member) BackendStatus {
+	out := e.status(m)
+	out.Backup = m.Backup
+	if warmth := m.Warmth(); warmth < 1 {
+		out.Warmth = warmth
+	}
+	if limits := p.Options().Adaptive; limits != nil {
+		out.Limit = m.AdaptiveLimit().Limit(limits)
+	}
+	out.Empty = (m.Drained() || m.Weight == 0) && p.drainedEmpty(m)
+	return out
+}
+
+// outlierStatus fills in what outlier detection says, and reports whether that is the backend's state.
+func (e *entry) outlierStatus(out *BackendStatus, m *lb.Member) bool {
+	if e.outlier == nil {
+		return false
+	}
+	s := e.outlier.Status()
+	out.Outlier = &OutlierStatus{Ejected: m.EjectedNow(), Reason: s.Reason, Times: s.Times, Ejections: s.Ejections}
+	since := atMonotonic(s.Since)
+	switch {
+	case m.EjectedNow():
+		until := atMonotonic(s.Until)
+		out.Outlier.Until = &until
+		out.State, out.Reason, out.Since = stateEjected, s.Reason, since
+	case s.Phase == outlier.Trial && m.Limited():
+		out.State, out.Reason, out.Since = stateTrial, s.Reason, since
+	default:
+		return false
+	}
+	return true
+}
+
+// atMonotonic is a time on the clock of lb.Monotonic as one of the calendar.
+func atMonotonic(t time.Duration) time.Time {
+	return time.Now().Add(t - lb.Monotonic()).Round(time.Millisecond)
+}
+
+// tierStatus describes the tiers, if there is something to say about them.
+func tierStatus(s *lb.Snapshot) []TierStatus {
+	if len(s.Tiers) < 2 && !s.Panicking() {
+		return nil
+	}
+	var out []TierStatus
+	for _, t := range s.Tiers {
+		priority := t.Priority
+		if t.Backup() {
+			priority = -1
+		}
+		out = append(out, TierStatus{
+			Priority: priority, Available: len(t.Selectable), Backends: len(t.Members), Load: t.Load, Panic: t.Panic,
+		})
 	}
 	return out
 }

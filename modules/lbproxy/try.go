@@ -26,6 +26,9 @@ type try struct {
 	// Status is the answer's status code; 0 when none came.
 	Status int
 
+	// Begun is when the request was given to the backend.
+	Begun time.Time
+
 	// Latency is the time until the answer's header was complete; meaningless when Status is 0.
 	Latency time.Duration
 

@@ -1,0 +1,66 @@
+package lbproxy
+
+import (
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddylb/caddy-lb/internal/module"
+	"github.com/caddylb/caddy-lb/modules/selection"
+)
+
+// What `resilience default` sets in a pool. docs/resilience.md gives the reasons.
+const (
+	resilientInterval    = 5 * time.Second
+	resilientEjection    = 10 * time.Second
+	resilientMaxEjection = 70 // percent; the rest is what resilientPanic leaves alone
+	resilientPanic       = 30 // percent
+	resilientSlowStart   = 10 * time.Second
+	resilientPolicy      = "least_latency"
+	resilientRetries     = 2
+)
+
+// unmarshalResilience parses `resilience default`, wherever it stands.
+func unmarshalResilience(d *caddyfile.Dispenser) error {
+	const usage = "resilience default"
+	text, err := module.OneArg(d, usage)
+	if err != nil {
+		return err
+	}
+	if text != "default" {
+		return d.Errf("resilience %q: there is one set, write '%s'", text, usage)
+	}
+	return nil
+}
+
+// defaultResilience is what the line `resilience default` stands for in a pool, as far as nothing else is written.
+func (p *poolParser) defaultResilience() {
+	if hc := p.healthChecks(); hc.OutlierDetection == nil {
+		hc.OutlierDetection = &OutlierDetection{
+			Latency:            &OutlierRule{Threshold: 5},
+			Interval:           caddy.Duration(resilientInterval),
+			BaseEjectionTime:   caddy.Duration(resilientEjection),
+			MaxEjectionPercent: resilientMaxEjection,
+			AlwaysEjectOne:     true,
+		}
+	}
+	l := p.balancing()
+	if l.PanicThreshold == 0 {
+		l.PanicThreshold = resilientPanic
+	}
+	if l.SlowStart == nil {
+		l.SlowStart = &SlowStart{Duration: caddy.Duration(resilientSlowStart)}
+	}
+	if p.policy == nil && len(p.hashOptions) == 0 {
+		p.policy, p.policyName = new(selection.LeastLatency), resilientPolicy
+	}
+}
+
+// defaultResilience is what the line stands for in a handler, as far as nothing else is written.
+func (h *Handler) defaultResilience() {
+	l := h.balancing()
+	if l.Retries == 0 && l.TryDuration == 0 {
+		l.Retries = resilientRetries
+	}
+}

@@ -1,0 +1,142 @@
+package lbproxy
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddylb/caddy-lb/internal/outlier"
+	"github.com/caddylb/caddy-lb/lb"
+)
+
+// outlierHosts holds what outlier detection knows of backends, so that a reload finds it again, whatever else it changes.
+var outlierHosts = caddy.NewUsagePool()
+
+// outlierHost is what outlier detection knows of one backend, as one pool's entry refers to it.
+type outlierHost struct {
+	*outlier.Host
+	key      backendKey
+	detector *outlier.Detector
+	cancel   func() // ends the subscription to changes
+}
+
+// sharedHost makes a host known to the pool of references.
+type sharedHost struct{ *outlier.Host }
+
+// Destruct implements caddy.Destructor: the last reference is gone.
+func (h sharedHost) Destruct() error {
+	h.Close()
+	return nil
+}
+
+// newDetector makes the outlier detection of a pool, if it is configured.
+func (p *pool) newDetector() *outlier.Detector {
+	config := p.config.outlierDetection()
+	if config == nil {
+		return nil
+	}
+	return outlier.New(config.config(), p.outlierChanged)
+}
+
+// watchOutliers takes a reference to what is known of a backend, and has the pool's detection look at it. Each call is
+// followed by one release.
+func (p *pool) watchOutliers(key backendKey) *outlierHost {
+	v, _ := outlierHosts.LoadOrStore(key, sharedHost{outlier.NewHost(lb.Monotonic)})
+	h := &outlierHost{Host: v.(sharedHost).Host, key: key, detector: p.detector}
+	h.cancel = h.Subscribe(p.refresh)
+	h.detector.Add(h.Host)
+	return h
+}
+
+func (h *outlierHost) release() {
+	h.detector.Remove(h.Host)
+	h.cancel()
+	_, _ = outlierHosts.Delete(h.key)
+}
+
+// checkPassed lets a backend that is ejected back for a trial, after an active check of it passed.
+func (e *entry) checkPassed(started time.Time) {
+	if e.outlier != nil {
+		e.outlier.CheckPassed(sinceStart(started))
+	}
+}
+
+// sinceStart is a time on the clock of lb.Monotonic.
+func sinceStart(t time.Time) time.Duration { return lb.Monotonic() - time.Since(t) }
+
+// outcomeOf is what a try says of its backend.
+func outcomeOf(t *try) outlier.Outcome {
+	o := outlier.Outcome{Latency: t.Latency, Began: sinceStart(t.Begun)}
+	switch t.Cause {
+	case causeNone:
+		o.Kind = kindOfStatus(t.Status)
+	case causeConnect:
+		o.Kind = outlier.ConnectFailure
+	case causeTimeout, causeBroken, causeProtocol:
+		o.Kind = outlier.GatewayError
+	default: // the client's doing, or ours
+		if t.Status >= http.StatusInternalServerError {
+			o.Kind = kindOfStatus(t.Status)
+		}
+	}
+	return o
+}
+
+func kindOfStatus(status int) outlier.Kind {
+	switch {
+	case status < http.StatusInternalServerError:
+		return outlier.Success
+	case status == http.StatusBadGateway, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
+		return outlier.GatewayError
+	default:
+		return outlier.ServerError
+	}
+}
+
+// entryOf is the entry of the backend with this host; nil when it has left the pool.
+func (p *pool) entryOf(h *outlier.Host) *entry {
+	for _, e := range *p.entries.Load() {
+		if e.outlier != nil && e.outlier.Host == h {
+			return e
+		}
+	}
+	return nil
+}
+
+// outlierChanged logs, counts and announces what outlier detection did.
+func (p *pool) outlierChanged(h *outlier.Host, event outlier.Event) {
+	e := p.entryOf(h)
+	if e == nil {
+		return
+	}
+	host := e.backend.Address().String()
+	backend, reason := zap.String("backend", host), zap.String("reason", event.Reason)
+	switch event.Kind {
+	case outlier.Ejected:
+		e.stats.ejections.Add(1)
+		lasts := event.Until - lb.Monotonic()
+		p.log.Warn("backend is ejected", backend, reason, zap.Int("times", event.Times), zap.Duration("for", lasts.Round(time.Millisecond)))
+		p.events.Emit(p.ctx, "ejected", map[string]any{"pool": p.Name(), "host": host, "reason": event.Reason})
+	case outlier.Overflow:
+		e.stats.overflows.Add(1)
+		p.log.Warn("backend would be ejected, but as many are as may be", backend, reason)
+	case outlier.Returned:
+		p.log.Info("backend is back", backend, zap.String("was", event.Reason))
+		p.events.Emit(p.ctx, "returned", map[string]any{"pool": p.Name(), "host": host, "reason": event.Reason})
+	}
+}
+
+// warnOfIdleDetection says that outlier detection cannot eject anybody.
+func (p *pool) warnOfIdleDetection(backends int) {
+	o := p.config.outlierDetection()
+	if o == nil || backends == 0 || lb.EjectionLimit(backends, o.maxPercent(), o.AlwaysEjectOne) > 0 {
+		return
+	}
+	p.log.Warn("outlier detection will eject no backend: max_ejection_percent of this pool is less than one of them. Raise it, or add always_eject_one",
+		zap.Int("backends", backends), zap.Float64("max_ejection_percent", o.maxPercent()))
+}
+
+// Interface guard
+var _ caddy.Destructor = sharedHost{}

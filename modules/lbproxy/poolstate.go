@@ -1,0 +1,30 @@
+package lbproxy
+
+import (
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddylb/caddy-lb/lb"
+)
+
+// poolStates holds what pools know of their requests as a whole, so that a reload finds it again, by pool name.
+var poolStates = caddy.NewUsagePool()
+
+// poolState is what a pool knows of its requests as a whole. Configurations of the pool that are alive at once share it. Safe for
+// concurrent use.
+type poolState struct {
+	queue    lb.Queue
+	active   atomic.Int64 // requests under way, counted when they are limited
+	retrying atomic.Int64 // retries under way, counted when they are limited
+	shed     [numShedReasons]atomic.Uint64
+}
+
+// acquirePoolState takes a reference to the state of a pool, making it when nobody has one. Each call is followed by
+// one releasePoolState.
+func acquirePoolState(pool string) *poolState {
+	v, _ := poolStates.LoadOrStore(pool, new(poolState))
+	return v.(*poolState)
+}
+
+func releasePoolState(pool string) { _, _ = poolStates.Delete(pool) }

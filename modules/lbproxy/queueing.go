@@ -1,0 +1,147 @@
+package lbproxy
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/caddylb/caddy-lb/lb"
+)
+
+// shedReason says why a request was refused although backends are there.
+type shedReason int
+
+// The reasons, in the order of metrics.
+const (
+	shedFull    shedReason = iota // every backend, or the pool, serves as many as it may
+	shedQueue                     // and as many wait as may
+	shedTimeout                   // the request waited for too long
+	numShedReasons
+)
+
+var shedReasons = [numShedReasons]string{"full", "queue_full", "queue_timeout"}
+
+// shedRetryAfter is when a client whose request was refused for want of a place is asked to come back.
+const shedRetryAfter = time.Second
+
+// shed is the failure of a request that is refused for want of a place. Final ones are not tried again.
+func (ex *exchange) shed(reason shedReason, err error, final bool) *failure {
+	ex.pool.state.shed[reason].Add(1)
+	return &failure{
+		status: http.StatusServiceUnavailable, err: err, unavailable: true, final: final, retryAfter: shedRetryAfter,
+	}
+}
+
+// lease picks a backend and takes a place on it. Where every place is taken the request waits in the pool's queue, if
+// there is one. Without a backend it returns the failure that says why.
+func (ex *exchange) lease() (*lb.Member, *failure) {
+	q := ex.pool.queue
+	if q == nil || ex.pool.state.queue.Len() == 0 {
+		if m := ex.take(); m != nil {
+			return m, nil
+		}
+	}
+	if !ex.wouldWait() {
+		if m := ex.take(); m != nil { // a place became free just now
+			return m, nil
+		}
+		return nil, ex.unavailable()
+	}
+	if q == nil {
+		return nil, ex.shed(shedFull, ex.unavailable().err, false)
+	}
+	return ex.awaitPlace(q)
+}
+
+// take picks a backend and takes a place on it, if there is one now. A place that was free at the pick may be gone; the
+// backend is then full, and the next pick passes it over.
+func (ex *exchange) take() *lb.Member {
+	if !ex.pool.enter() {
+		return nil
+	}
+	m := ex.choose()
+	if m == nil && ex.renew && ex.pick.Tried.Len() > 0 {
+		// A retry was allowed and every backend had its turn: all of them may be tried again.
+		ex.pick.Tried.Reset()
+		m = ex.choose()
+	}
+	if m == nil {
+		ex.pool.leave()
+		return nil
+	}
+	ex.renew = false
+	if m.Drained() || m.Weight == 0 {
+		m.NoteSticky(lb.Monotonic())
+	}
+	return m
+}
+
+// enter counts a request that is about to be given out, unless the pool has as many under way as it may.
+func (p *pool) enter() bool {
+	limit := p.maxRequests
+	if limit == 0 {
+		return true
+	}
+	if p.state.active.Add(1) > int64(limit) {
+		p.state.active.Add(-1)
+		return false
+	}
+	return true
+}
+
+// leave counts it off again.
+func (p *pool) leave() {
+	if p.maxRequests == 0 {
+		return
+	}
+	p.state.active.Add(-1)
+	p.state.queue.Wake()
+}
+
+// wouldWait reports whether only a free place is missing: a backend could take the request but for the number of
+// those under way.
+func (ex *exchange) wouldWait() bool {
+	crowded := ex.pool.maxRequests > 0 && ex.pool.state.active.Load() >= int64(ex.pool.maxRequests)
+	for _, t := range ex.pool.Snapshot().Tiers {
+		for _, m := range t.Selectable {
+			if !ex.pick.Tried.Has(m.Backend) && (crowded || m.Limited() && m.Full()) {
+				return true
+			}
+		}
+	}
+	// Places may have become free since, and those who wait have them first.
+	return ex.pool.queue != nil && ex.pool.state.queue.Len() > 0 && ex.pool.Snapshot().Selectable() > ex.pick.Tried.Len()
+}
+
+// awaitPlace waits for a place, in the order in which requests came.
+func (ex *exchange) awaitPlace(config *Queue) (*lb.Member, *failure) {
+	w := ex.pool.state.queue.Join(config.Size)
+	if w == nil {
+		err := fmt.Errorf("no backend of pool %s has a free place, and %d requests wait already", ex.pool.Name(), config.Size)
+		return nil, ex.shed(shedQueue, err, true)
+	}
+	defer w.Leave()
+	began := time.Now()
+	defer func() { ex.queued += time.Since(began) }()
+	limit := time.Duration(config.Timeout)
+	if limit == 0 {
+		limit = defaultQueueTimeout
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for {
+		select {
+		case <-w.Turn():
+			if m := ex.take(); m != nil {
+				return m, nil
+			}
+			if !ex.wouldWait() {
+				return nil, ex.unavailable()
+			}
+		case <-ex.in.Context().Done():
+			return nil, newFailure(causeCanceled, ex.in.Context().Err())
+		case <-timer.C:
+			return nil, ex.shed(shedTimeout, fmt.Errorf("no backend of pool %s had a free place within %s", ex.pool.Name(), limit), true)
+		}
+	}
+}
