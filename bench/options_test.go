@@ -38,3 +38,18 @@ func TestBadOptions(t *testing.T) {
 		}
 	}
 }
+
+func TestChaosOptions(t *testing.T) {
+	o, err := parseChaosOptions([]string{"-scenario", "^re", "-ci"})
+	if err != nil || !o.only.MatchString("reload") || o.only.MatchString("faults") || !slices.Equal(o.peers, []string{"lb"}) {
+		t.Fatalf("got %+v, %v", o, err)
+	}
+	if o, err = parseChaosOptions([]string{"-peers", "stock,haproxy"}); err != nil || len(o.peers) != 2 || o.ci {
+		t.Fatalf("got %+v, %v", o, err)
+	}
+	for _, args := range []string{"-scenario (", "surplus", "-root internal/nowhere"} {
+		if _, err := parseChaosOptions(strings.Fields(args)); err == nil {
+			t.Errorf("%s: no error", args)
+		}
+	}
+}

@@ -15,8 +15,11 @@ const (
 )
 
 // WriteJSON writes the report to a file, whose directory it makes if need be.
-func (r *Report) WriteJSON(name string) error {
-	data, err := json.MarshalIndent(r, "", "\t")
+func (r *Report) WriteJSON(name string) error { return WriteJSON(name, r) }
+
+// WriteJSON writes anything to a file, whose directory it makes if need be.
+func WriteJSON(name string, v any) error {
+	data, err := json.MarshalIndent(v, "", "\t")
 	if err != nil {
 		return err
 	}
@@ -27,12 +30,15 @@ func (r *Report) WriteJSON(name string) error {
 }
 
 // WriteMarkdown puts the tables between the markers of a page, in place of what stands there.
-func (r *Report) WriteMarkdown(name string) error {
+func (r *Report) WriteMarkdown(name string) error { return WriteMarkdown(name, r.Markdown()) }
+
+// WriteMarkdown puts text between the markers of a page, in place of what stands there.
+func WriteMarkdown(name, text string) error {
 	page, err := os.ReadFile(name)
 	if err != nil {
 		return err
 	}
-	page, err = insert(page, r.Markdown())
+	page, err = insert(page, text)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
