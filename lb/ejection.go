@@ -38,48 +38,52 @@ func EjectionLimit(n int, percent float64, atLeastOne bool) int {
 // honourEjections decides which ejections hold in a pool: the oldest first, as many as the limit allows, and never the last
 // member that could serve. A backend may be shared with pools for which its ejection would be one too many, and a
 // pool may shrink, so that outlier detection alone cannot know. Members on trial count, as they are not back yet.
+// Those that are out of rotation anyway come last: they matter only to clients that belong to them.
 func honourEjections(members []*Member, o *Options) {
-	var out []*Member
-	serving, trials := 0, 0
+	var out []ejected
+	var trials []*Member
+	serving := 0 // members that could serve, and are not on trial
 	for _, m := range members {
-		if m.Ejection == nil || !m.inRotation() {
-			serving += count(m.Selectable())
-			continue
-		}
-		if _, ejected := m.Ejection.Ejected(); ejected {
-			out = append(out, m)
-			serving += count(m.Selectable())
-			continue
-		}
-		if m.Selectable() {
-			serving++
-			if m.Ejection.OnTrial() {
-				m.trial = m.Ejection
-				trials++
+		m.ejected, m.trial = false, nil
+		serves := m.Selectable()
+		if m.Ejection != nil {
+			if since, is := m.Ejection.Ejected(); is {
+				out = append(out, ejected{m, since, serves})
+			} else if serves && m.Ejection.OnTrial() {
+				trials = append(trials, m)
+				continue
 			}
 		}
+		serving += count(serves)
 	}
-	if serving == trials {
-		// Nobody else is there: one request at a time would be an outage.
-		for _, m := range members {
-			m.trial = nil
+	left := EjectionLimit(len(members), o.MaxEjectionPercent, o.AlwaysEjectOne)
+	if serving > 0 { // or one request at a time would be an outage
+		for _, m := range trials[:min(left, len(trials))] {
+			m.trial = m.Ejection
+			left--
 		}
 	}
-	slices.SortStableFunc(out, func(a, b *Member) int {
-		x, _ := a.Ejection.Ejected()
-		y, _ := b.Ejection.Ejected()
-		return cmp.Compare(x, y)
+	slices.SortStableFunc(out, func(a, b ejected) int {
+		return cmp.Or(count(b.inRotation())-count(a.inRotation()), cmp.Compare(a.since, b.since))
 	})
-	left := EjectionLimit(len(members), o.MaxEjectionPercent, o.AlwaysEjectOne) - trials
-	for _, m := range out {
-		serves := m.Selectable()
-		if left <= 0 || serves && serving <= 1 {
+	for _, e := range out {
+		if left == 0 {
+			break
+		}
+		if e.serves && serving <= 1 {
 			continue
 		}
-		m.ejected = true
+		e.Member.ejected = true
 		left--
-		serving -= count(serves)
+		serving -= count(e.serves)
 	}
+}
+
+// ejected is a member whose backend outlier detection wants out.
+type ejected struct {
+	*Member
+	since  time.Duration
+	serves bool // but for that
 }
 
 func count(b bool) int {

@@ -61,6 +61,7 @@ type Member struct {
 	adaptive      *Adaptive // of the pool
 	weightNow     uint64    // see Share
 	wasSelectable bool
+	enters        bool // it came into service with the snapshot
 }
 
 // share counts what one pool itself has under way on a backend; it is kept when the pool's members change.
@@ -142,21 +143,37 @@ func (m *Member) Acquire() bool {
 	if m.trial != nil && !m.trial.TakeTrial() {
 		return false
 	}
-	n := m.active.Add(1)
-	if m.Limited() {
-		if limit := m.Limit(); limit > 0 && n > int64(limit) {
-			m.active.Add(-1)
-			if m.trial != nil {
-				m.trial.ReturnTrial()
-			}
-			return false
+	if !m.takePlace() {
+		if m.trial != nil {
+			m.trial.ReturnTrial()
+			m.queues.wake() // who looked meanwhile found the trial's place taken
 		}
+		return false
 	}
 	if m.share != nil {
 		m.share.active.Add(1)
 		m.share.total.Add(1)
 	}
 	return true
+}
+
+// takePlace counts a request, unless the backend serves as many as it may. The count is never too high, not even for a
+// moment: a request that looked for a place just then would wait although there is one, and nobody would tell it.
+func (m *Member) takePlace() bool {
+	limit := int64(m.Limit())
+	if limit == 0 {
+		m.active.Add(1)
+		return true
+	}
+	for {
+		n := m.active.Load()
+		if n >= limit {
+			return false
+		}
+		if m.active.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
 }
 
 // Release gives back the place taken by [Member.Acquire], and lets a request that waits for one have its turn.

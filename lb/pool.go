@@ -113,7 +113,7 @@ func (p *Pool) publish(configured []*Member) error {
 
 	now := p.options.now()
 	honourEjections(members, &p.options)
-	noteEntries(prev, members, now)
+	noteEntries(prev, members)
 
 	same := slices.EqualFunc(prev.Members, members, func(a, b *Member) bool {
 		return a.Backend == b.Backend && a.Weight == b.Weight && a.tier() == b.tier() && a.Position == b.Position
@@ -132,6 +132,7 @@ func (p *Pool) publish(configured []*Member) error {
 		return err
 	}
 
+	admit(members, now)
 	p.configured, p.shares, p.generation = configured, shares, generation
 	p.snapshot.Store(next)
 	p.afterPublish(next)

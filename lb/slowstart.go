@@ -34,25 +34,23 @@ func rampFactor(age, window time.Duration, aggression float64) float64 {
 	return math.Max(rampFloor, math.Pow(part, 1/aggression))
 }
 
-// warming reports how far the backend is with its slow start at now: the part of its weight that it has; 1 when it has
+// warming reports how far the member is with its slow start at now: the part of its weight that it has; 1 when it has
 // all of it.
-func (b *Backend) warming(now time.Duration, o *Options) float64 {
-	since := b.inSince.Load()
+func (m *Member) warming(now time.Duration, o *Options) float64 {
+	since := time.Duration(m.inSince.Load())
+	if m.enters {
+		since = max(now, 1)
+	}
 	if since == 0 || o.SlowStart <= 0 {
 		return 1
 	}
-	return rampFactor(now-time.Duration(since), o.SlowStart, o.Aggression)
+	return rampFactor(now-since, o.SlowStart, o.Aggression)
 }
 
-// enter notes that the backend came into service at now, and so begins its slow start.
-func (b *Backend) enter(now time.Duration) {
-	b.established.Store(true)
-	b.inSince.Store(int64(max(now, 1)))
-}
-
-// noteEntries begins the slow start of members that came into service since prev was published: new ones, if the pool
-// had others before them, and those that could not serve at prev. A pool that is new as a whole has nothing to ramp.
-func noteEntries(prev *Snapshot, members []*Member, now time.Duration) {
+// noteEntries finds the members that came into service since prev was published, which begins their slow start: new
+// ones, if the pool had others before them, and those that could not serve at prev. A pool that is new as a whole has
+// nothing to ramp.
+func noteEntries(prev *Snapshot, members []*Member) {
 	known := make(map[*Backend]bool, len(prev.Members))
 	for _, m := range prev.Members {
 		known[m.Backend] = m.wasSelectable
@@ -64,14 +62,16 @@ func noteEntries(prev *Snapshot, members []*Member, now time.Duration) {
 	for _, m := range members {
 		m.wasSelectable = m.Selectable()
 		before, had := known[m.Backend]
-		switch {
-		case !m.wasSelectable:
-			// When it comes it will have been known, and not selectable.
-		case had && !before, !had && others && !m.established.Load():
-			m.enter(now)
-		}
-		if !had {
-			m.established.Store(true)
+		m.enters = m.wasSelectable && (had && !before || !had && others && !m.established.Load())
+	}
+}
+
+// admit notes on the backends what noteEntries found, once the members are published.
+func admit(members []*Member, now time.Duration) {
+	for _, m := range members {
+		m.established.Store(true)
+		if m.enters {
+			m.inSince.Store(int64(max(now, 1)))
 		}
 	}
 }
