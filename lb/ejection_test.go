@@ -151,9 +151,16 @@ func TestEjectionLimit(t *testing.T) {
 		one     bool
 		want    int
 	}{
-		{10, 10, false, 1}, {9, 10, false, 0}, {9, 10, true, 1}, {1, 100, true, 0}, {2, 100, false, 1}, {10, 100, false, 9},
+		{10, 10, false, 1},
+		{9, 10, false, 0},
+		{9, 10, true, 1},
+		{1, 100, true, 0},
+		{2, 100, false, 1},
+		{10, 100, false, 9},
 		{100, 29, false, 29}, // 0.29 × 100 is 28.999… in floating point
-		{10, 0, false, 0}, {0, 50, true, 0}, {3, 500, false, 2},
+		{10, 0, false, 0},
+		{0, 50, true, 0},
+		{3, 500, false, 2},
 	} {
 		if got := lb.EjectionLimit(c.n, c.percent, c.one); got != c.want {
 			t.Errorf("%d members, %v %%, at least one %v: limit %d, want %d", c.n, c.percent, c.one, got, c.want)

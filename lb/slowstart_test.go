@@ -55,12 +55,24 @@ func TestRampFollowsTheFormula(t *testing.T) {
 		at         time.Duration
 		want       float64
 	}{
-		{1, 0, 0.1}, {1, time.Second, 0.1}, {1, 6 * time.Second, 0.1}, {1, 15 * time.Second, 0.25}, {1, 30 * time.Second, 0.5},
-		{1, 59 * time.Second, 0.98}, {1, time.Minute, 1}, {1, time.Hour, 1},
+		{1, 0, 0.1},
+		{1, time.Second, 0.1},
+		{1, 6 * time.Second, 0.1},
+		{1, 15 * time.Second, 0.25},
+		{1, 30 * time.Second, 0.5},
+		{1, 59 * time.Second, 0.98},
+		{1, time.Minute, 1},
+		{1, time.Hour, 1},
 		{0, 15 * time.Second, 0.25}, // as 1
-		{1.5, 0, 0.1}, {1.5, 15 * time.Second, 0.40}, {1.5, 30 * time.Second, 0.63},
+		{1.5, 0, 0.1},
+		{1.5, 15 * time.Second, 0.40},
+		{1.5, 30 * time.Second, 0.63},
 		// The first second counts as one whole: (1/60)^(1/2).
-		{2, 0, 0.13}, {2, 500 * time.Millisecond, 0.13}, {2, time.Second, 0.13}, {2, 15 * time.Second, 0.5}, {2, 30 * time.Second, 0.71},
+		{2, 0, 0.13},
+		{2, 500 * time.Millisecond, 0.13},
+		{2, time.Second, 0.13},
+		{2, 15 * time.Second, 0.5},
+		{2, 30 * time.Second, 0.71},
 		{0.5, 30 * time.Second, 0.25},
 	} {
 		clock := &fakeClock{now: time.Hour}
