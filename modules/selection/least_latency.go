@@ -78,9 +78,9 @@ func latencyCost(m *lb.Member, now time.Duration) float64 {
 		if active == 0 {
 			return 0
 		}
-		return unknownLatency * (active + 1) / float64(m.Weight)
+		return unknownLatency * (active + 1) / float64(m.Share())
 	}
-	return float64(average) * (active + 1) / float64(m.Weight)
+	return float64(average) * (active + 1) / float64(m.Share())
 }
 
 // Interface guards.

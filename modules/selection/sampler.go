@@ -106,8 +106,8 @@ func (s *sampler) leastOf(n int, p *lb.Pick, cost func(*lb.Member) float64) *lb.
 	return best
 }
 
-// load is the cost that the policies of least requests compare: active requests by weight.
-func load(m *lb.Member) float64 { return float64(m.Active()) / float64(m.Weight) }
+// load is the cost that the policies of least requests compare: active requests by the weight of the moment.
+func load(m *lb.Member) float64 { return float64(m.Active()) / float64(m.Share()) }
 
 // tieBreaker draws one of a stream of members by weight (reservoir sampling). It takes one number from rand,
 // when it first has to decide, and stretches it by splitmix64, for a pool at rest is one tie of all.
@@ -118,12 +118,13 @@ type tieBreaker struct {
 }
 
 // reset starts a stream with m as the one drawn.
-func (t *tieBreaker) reset(m *lb.Member) { t.total = uint64(m.Weight) }
+func (t *tieBreaker) reset(m *lb.Member) { t.total = m.Share() }
 
 // take adds m to the stream and reports whether it is the one drawn now.
 func (t *tieBreaker) take(m *lb.Member) bool {
-	t.total += uint64(m.Weight)
-	if t.total == uint64(m.Weight) {
+	share := m.Share()
+	t.total += share
+	if t.total == share {
 		return true
 	}
 	if t.state == 0 {
@@ -131,7 +132,7 @@ func (t *tieBreaker) take(m *lb.Member) bool {
 	}
 	t.state += 0x9e3779b97f4a7c15
 	place, _ := bits.Mul64(mix(t.state), t.total)
-	return place < uint64(m.Weight)
+	return place < share
 }
 
 // mix is the finaliser of splitmix64, a bijection that spreads every bit of x over all.

@@ -10,7 +10,7 @@ import (
 // usable is the members a picker chooses among: those of a tier that may be newly selected.
 type usable struct {
 	members []*lb.Member
-	limited bool // a member bounds its concurrent requests
+	limited bool // something bounds the requests that a member serves at once
 }
 
 // asWritten returns members in the order of the configuration; the addresses of one name stay in canonical order.
@@ -23,7 +23,7 @@ func asWritten(members []*lb.Member) []*lb.Member {
 func usableOf(members []*lb.Member) usable {
 	u := usable{members: members}
 	for _, m := range members {
-		u.limited = u.limited || m.MaxRequests > 0
+		u.limited = u.limited || m.Limited()
 	}
 	return u
 }
@@ -41,11 +41,11 @@ func (u *usable) any(p *lb.Pick) bool {
 	return false
 }
 
-// weights lists the weights of the members.
+// weights lists what the members' shares are in proportion to at this moment.
 func (u *usable) weights() []uint64 {
 	w := make([]uint64, len(u.members))
 	for i, m := range u.members {
-		w[i] = uint64(m.Weight)
+		w[i] = m.Share()
 	}
 	return w
 }

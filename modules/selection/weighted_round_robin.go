@@ -55,7 +55,7 @@ func (w WeightedRoundRobin) NewPicker(tier *lb.Tier, prev lb.Picker) (lb.Picker,
 	for _, m := range asWritten(tier.Selectable) {
 		if m.Position < len(w.Weights) && w.Weights[m.Position] > 0 {
 			members = append(members, m)
-			weights = append(weights, uint64(w.Weights[m.Position])*uint64(m.Weight))
+			weights = append(weights, uint64(w.Weights[m.Position])*m.Share())
 		}
 	}
 	return newRotation(members, weights, prev), nil
