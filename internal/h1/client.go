@@ -83,6 +83,9 @@ type Client struct {
 	transient map[string]*Host // those whose key depends on requests
 	tidyAt    int              // how many of them are too many to have no look at
 	closed    atomic.Bool
+
+	maxConns atomic.Int64 // 0: no bound
+	open     atomic.Int64 // connections there are or are being made
 }
 
 // NewClient returns a client without connections. It has to be closed.
@@ -128,6 +131,43 @@ func (c *Client) Transient(key string) *Host {
 		c.transient[key] = h
 	}
 	return h
+}
+
+// SetMaxConns bounds the connections of all hosts together, idle ones included; 0 is no bound. An exchange that needs one
+// more takes the place of an idle one of any host, or fails with [ErrTooManyConns]. It may be called at any time; connections that
+// are too many then end as they are given back.
+func (c *Client) SetMaxConns(n int) { c.maxConns.Store(int64(n)) }
+
+// admit counts a connection that is about to be made, if there may be one more.
+func (c *Client) admit() bool {
+	for {
+		n := c.open.Add(1)
+		limit := c.maxConns.Load()
+		if limit == 0 || n <= limit {
+			return true
+		}
+		c.open.Add(-1)
+		if !c.closeIdle() {
+			return false
+		}
+	}
+}
+
+// closeIdle closes an idle connection, the oldest of a host that has one, and reports whether there was any.
+func (c *Client) closeIdle() bool {
+	for _, h := range c.all() {
+		if conn := h.oldest(); conn != nil {
+			conn.close()
+			return true
+		}
+	}
+	return false
+}
+
+// crowded reports whether there are more connections than may be.
+func (c *Client) crowded() bool {
+	limit := c.maxConns.Load()
+	return limit > 0 && c.open.Load() > limit
 }
 
 // minTidy is how many transient hosts there may be before those without connections are looked for.

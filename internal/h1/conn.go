@@ -243,6 +243,7 @@ func (c *conn) end(nc net.Conn) bool {
 		return false
 	}
 	_ = nc.Close()
+	c.host.client.open.Add(-1)
 	c.host.client.watcher.remove(c)
 	return true
 }

@@ -74,6 +74,9 @@ var (
 
 	// ErrClientClosed is the use of a [Client] after Close.
 	ErrClientClosed = errors.New("the client is closed")
+
+	// ErrTooManyConns is the want of a connection when there are as many as may be; see [Client.SetMaxConns].
+	ErrTooManyConns = errors.New("there are as many connections as may be")
 )
 
 // timeoutError is a time limit that passed. It is a net.Error.

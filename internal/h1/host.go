@@ -158,8 +158,13 @@ func (h *Host) dial(x *Exchange) (*conn, error) {
 		h.left()
 		return nil, ErrClientClosed
 	}
+	if !h.client.admit() {
+		h.left()
+		return nil, ErrTooManyConns
+	}
 	c, err := connect(x.context(), h)
 	if err != nil {
+		h.client.open.Add(-1)
 		h.left()
 		return nil, err
 	}
@@ -177,7 +182,7 @@ func (h *Host) put(c *conn) {
 		return
 	}
 	o := &h.client.options
-	if h.retired || !o.lenient && len(h.idle) >= o.MaxIdlePerHost {
+	if h.retired || !o.lenient && len(h.idle) >= o.MaxIdlePerHost || h.client.crowded() {
 		h.mu.Unlock()
 		c.close()
 		return

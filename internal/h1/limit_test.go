@@ -230,3 +230,34 @@ func TestConnectionsAreCountedApart(t *testing.T) {
 		t.Errorf("connections %s", got)
 	}
 }
+
+func TestConnectionsOfAllHostsAreBounded(t *testing.T) {
+	a := testClient(t, numbered(t), Options{})
+	a.client.SetMaxConns(2)
+	b := a.client.Host(numbered(t))
+
+	first, second := begin(t, a), begin(t, b)
+	if got := do(b, get(http.MethodGet)); !errors.Is(got.err, ErrTooManyConns) {
+		t.Fatalf("a third connection at once: %v, want %v", got.err, ErrTooManyConns)
+	}
+	if got := do(a, get(http.MethodGet)); !errors.Is(got.err, ErrTooManyConns) {
+		t.Fatalf("a third connection at once: %v, want %v", got.err, ErrTooManyConns)
+	}
+	finish(t, first)
+	if got := do(b, get(http.MethodGet)); got.err != nil {
+		t.Fatalf("in the place of an idle connection of another host: %v", got.err)
+	}
+	if a.idleCount() != 0 || a.client.open.Load() != 2 {
+		t.Errorf("%d idle of the other host and %d open, want 0 and 2", a.idleCount(), a.client.open.Load())
+	}
+	a.client.SetMaxConns(1)
+	finish(t, second)
+	eventually(t, "what is too many ends", func() bool { return a.client.open.Load() == 1 })
+	a.client.SetMaxConns(0)
+	x, y, z := begin(t, a), begin(t, a), begin(t, b)
+	finish(t, x)
+	finish(t, y)
+	finish(t, z)
+	a.client.Close()
+	eventually(t, "all are closed", func() bool { return a.client.open.Load() == 0 })
+}
