@@ -12,6 +12,7 @@ import (
 
 // What `resilience default` sets in a pool. docs/resilience.md gives the reasons.
 const (
+	resilientLatency     = 5 // times the median of the peers
 	resilientInterval    = 5 * time.Second
 	resilientEjection    = 10 * time.Second
 	resilientMaxEjection = 70 // percent; the rest is what resilientPanic leaves alone
@@ -36,15 +37,11 @@ func unmarshalResilience(d *caddyfile.Dispenser) error {
 
 // defaultResilience is what the line `resilience default` stands for in a pool, as far as nothing else is written.
 func (p *poolParser) defaultResilience() {
-	if hc := p.healthChecks(); hc.OutlierDetection == nil {
-		hc.OutlierDetection = &OutlierDetection{
-			Latency:            &OutlierRule{Threshold: 5},
-			Interval:           caddy.Duration(resilientInterval),
-			BaseEjectionTime:   caddy.Duration(resilientEjection),
-			MaxEjectionPercent: resilientMaxEjection,
-			AlwaysEjectOne:     true,
-		}
+	hc := p.healthChecks()
+	if hc.OutlierDetection == nil {
+		hc.OutlierDetection = new(OutlierDetection)
 	}
+	hc.OutlierDetection.fill()
 	l := p.balancing()
 	if l.PanicThreshold == 0 {
 		l.PanicThreshold = resilientPanic
@@ -54,6 +51,25 @@ func (p *poolParser) defaultResilience() {
 	}
 	if p.policy == nil && len(p.hashOptions) == 0 {
 		p.policy, p.policyName = new(selection.LeastLatency), resilientPolicy
+	}
+}
+
+// fill sets what is not written to what `resilience default` stands for.
+func (o *OutlierDetection) fill() {
+	if o.Latency == nil {
+		o.Latency = &OutlierRule{Threshold: resilientLatency}
+	}
+	if o.Interval == 0 {
+		o.Interval = caddy.Duration(resilientInterval)
+	}
+	if o.BaseEjectionTime == 0 {
+		o.BaseEjectionTime = caddy.Duration(resilientEjection)
+		if o.MaxEjectionTime > 0 {
+			o.BaseEjectionTime = min(o.BaseEjectionTime, o.MaxEjectionTime)
+		}
+	}
+	if o.MaxEjectionPercent == 0 {
+		o.MaxEjectionPercent, o.AlwaysEjectOne = resilientMaxEjection, true
 	}
 }
 

@@ -25,14 +25,15 @@ import (
 //		always_eject_one
 //	}
 func (p *poolParser) unmarshalOutlierDetection(d *caddyfile.Dispenser) error {
-	if p.healthChecks().OutlierDetection != nil {
-		return d.Err("outlier_detection is there already: write it once")
-	}
 	if err := module.NoMore(d, "outlier_detection { … }"); err != nil {
 		return err
 	}
 	o := new(OutlierDetection)
+	var seen written
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := seen.note(d); err != nil {
+			return err
+		}
 		if err := o.unmarshalOption(d); err != nil {
 			return err
 		}
@@ -87,7 +88,11 @@ func parseCountOrOff(d *caddyfile.Dispenser, option, text string) (int, error) {
 	if text == "off" {
 		return -1, nil
 	}
-	return parseCount(d, option, text)
+	n, err := parseCount(d, option, text)
+	if err != nil {
+		return 0, d.Errf("%s %q: write a whole number above 0, or off", option, text)
+	}
+	return n, nil
 }
 
 // outlierRules says how the threshold of each rule is written.

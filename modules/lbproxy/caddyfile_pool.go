@@ -33,7 +33,8 @@ type poolParser struct {
 	transport     http.RoundTripper
 	transportName string
 
-	resilient bool // `resilience default` stands there
+	written   written // of resilienceOptions
+	resilient bool    // `resilience default` stands there
 }
 
 func newPoolParser(config *PoolConfig) *poolParser {

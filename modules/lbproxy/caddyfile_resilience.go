@@ -47,7 +47,26 @@ func (p *poolParser) resilienceOption(d *caddyfile.Dispenser) (known bool, err e
 	if parse == nil {
 		return false, nil
 	}
+	if err := p.written.note(d); err != nil {
+		return true, err
+	}
 	return true, parse(p, d)
+}
+
+// written has the line of each option of a block that may stand there once.
+type written map[string]int
+
+// note takes the option that d stands on.
+func (w *written) note(d *caddyfile.Dispenser) error {
+	option := d.Val()
+	if line, twice := (*w)[option]; twice {
+		return d.Errf("%s is there already, at line %d: write it once", option, line)
+	}
+	if *w == nil {
+		*w = make(written)
+	}
+	(*w)[option] = d.Line()
+	return nil
 }
 
 func (p *poolParser) balancing() *LoadBalancing {
@@ -75,8 +94,12 @@ func (p *poolParser) unmarshalOverprovisioning(d *caddyfile.Dispenser) error {
 		p.balancing().Overprovisioning = -1
 		return nil
 	}
-	p.balancing().Overprovisioning, err = parseFactor(d, "overprovisioning", text)
-	return err
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(f >= 1) || math.IsInf(f, 0) {
+		return d.Errf("overprovisioning %q: write a factor of at least 1, such as 1.4, or off for strict tiers", text)
+	}
+	p.balancing().Overprovisioning = f
+	return nil
 }
 
 func (p *poolParser) unmarshalSlowStart(d *caddyfile.Dispenser) error {
@@ -91,9 +114,11 @@ func (p *poolParser) unmarshalSlowStart(d *caddyfile.Dispenser) error {
 		return err
 	}
 	if len(args) == 2 {
-		if start.Aggression, err = parseFactor(d, "the aggression of slow_start", args[1]); err != nil {
-			return err
+		f, err := strconv.ParseFloat(args[1], 64)
+		if err != nil || !(f > 0) || math.IsInf(f, 0) {
+			return d.Errf("the aggression of slow_start %q: write a number above 0: 1 for a straight line, more to rise faster at first", args[1])
 		}
+		start.Aggression = f
 	}
 	p.balancing().SlowStart = start
 	return nil
@@ -123,7 +148,11 @@ func (p *poolParser) unmarshalLimits(d *caddyfile.Dispenser) error {
 		return err
 	}
 	limits := new(Limits)
+	var seen written
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := seen.note(d); err != nil {
+			return err
+		}
 		fields := map[string]*int{"requests": &limits.Requests, "connections": &limits.Connections, "retries": &limits.Retries}
 		if err := parseCounts(d, "limits", fields, "requests, connections, retries"); err != nil {
 			return err
@@ -140,8 +169,13 @@ func (p *poolParser) unmarshalAdaptive(d *caddyfile.Dispenser) error {
 	if err := module.NoMore(d, "adaptive_concurrency { … }"); err != nil {
 		return err
 	}
+	option := here(d)
 	a := new(AdaptiveConcurrency)
+	var seen written
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := seen.note(d); err != nil {
+			return err
+		}
 		if d.Val() == "tolerance" {
 			text, err := module.OneArg(d, "tolerance <factor>")
 			if err != nil {
@@ -158,7 +192,7 @@ func (p *poolParser) unmarshalAdaptive(d *caddyfile.Dispenser) error {
 		}
 	}
 	if err := a.validate(); err != nil {
-		return d.WrapErr(err)
+		return option.WrapErr(err)
 	}
 	p.balancing().AdaptiveConcurrency = a
 	return nil
