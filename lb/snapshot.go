@@ -17,6 +17,9 @@ type Snapshot struct {
 
 // Pick asks the tiers' pickers and returns the first member found, or nil.
 func (s *Snapshot) Pick(p *Pick) *Member {
+	if len(s.Tiers) == 1 {
+		return s.Tiers[0].Picker.Pick(p)
+	}
 	return s.Ask(p, func(t *Tier) *Member { return t.Picker.Pick(p) })
 }
 
