@@ -33,7 +33,8 @@ func BenchmarkPick(b *testing.B) {
 				snapshot := newBed(b, policies[name], servers(n, weights...)...).pool.Snapshot()
 				r := request(b, "http://example.com/?q=1")
 				r.HTTP.Header.Set("X-User", "someone")
-				r.HTTP.Header.Set("Cookie", "lb="+cookieName("", snapshot.Members[n/2].Address().String()))
+				r.HTTP.Header.Set("X-Backend", stickyName(FormatSigned, testSecret, snapshot.Members[n/2].Address().String()))
+				r.HTTP.Header.Set("Cookie", "lb="+stickyName("", "", snapshot.Members[n/2].Address().String()))
 				b.ReportAllocs()
 				i := 0
 				for b.Loop() {

@@ -82,6 +82,13 @@ func TestCaddyfileToJSON(t *testing.T) {
 		"ketama":          `{"policy":"ketama"}`,
 		"consistent {\n points 40\n ketama_compat nginx\n hash_key {http.request.host}\n}": `{"hash_key":"{http.request.host}",` +
 			`"ketama_compat":"nginx","points":40,"policy":"consistent"}`,
+		"cookie {\n secret 0123456789abcdef\n format signed\n secure on\n same_site none\n path /app\n domain example.com\n http_only off\n partitioned\n}": `{` +
+			`"domain":"example.com","format":"signed","http_only":false,"partitioned":true,"path":"/app","policy":"cookie","same_site":"none",` +
+			`"secret":"0123456789abcdef","secure":true}`,
+		"cookie srv {\n format plain\n secure off\n http_only on\n}": `{"format":"plain","http_only":true,"name":"srv","policy":"cookie","secure":false}`,
+		"sticky_header X-Backend":                                    `{"field":"X-Backend","policy":"sticky_header"}`,
+		"sticky_header X-Backend {\n secret {env.SECRET}\n format signed\n fallback first\n}": `{"fallback":{"policy":"first"},"field":"X-Backend",` +
+			`"format":"signed","policy":"sticky_header","secret":"{env.SECRET}"}`,
 		"fnv_hash {\n max_iterations 256\n}":                   `{"max_iterations":256,"policy":"fnv_hash"}`,
 		"maglev {\n table_size 251\n balance_factor 1.25\n}":   `{"balance_factor":1.25,"policy":"maglev","table_size":251}`,
 		"rendezvous {\n hash_key {client_ip}-{header.X-Id}\n}": `{"hash_key":"{http.vars.client_ip}-{http.request.header.X-Id}","policy":"rendezvous"}`,
@@ -99,7 +106,8 @@ func TestCaddyfileToJSON(t *testing.T) {
 func TestJSONLoads(t *testing.T) {
 	texts := append([]string{
 		"least_request 3", "least_latency", "ketama {\n points 10\n}", "consistent {\n ketama_compat pingora\n}",
-		"fnv_hash {\n hash_key {uri}\n}", "maglev {\n table_size 13\n}", "rendezvous {\n balance_factor 2\n}",
+		"cookie srv 0123456789abcdef {\n format signed\n}", "cookie {\n format plain\n path /a\n partitioned\n}", "sticky_header X-B",
+		"sticky_header X-B {\n secret 0123456789abcdef\n format signed\n fallback first\n}", "fnv_hash {\n hash_key {uri}\n}", "maglev {\n table_size 13\n}", "rendezvous {\n balance_factor 2\n}",
 	}, stockPolicies...)
 	for _, text := range texts {
 		raw, err := unmarshal(text)
@@ -149,6 +157,33 @@ func TestCaddyfileErrors(t *testing.T) {
 		"cookie {\n max_age x\n}":                               "write a duration above 0",
 		"cookie {\n max_age 1h\n max_age 2h\n}":                 "max_age is set already",
 		"cookie {\n x\n}":                                       "write fallback <policy> or max_age <duration>",
+		"cookie \"a b\"":                                        "'a b' cannot be the name of a cookie",
+		"cookie a b {\n secret c\n}":                            "secret is set already",
+		"cookie {\n secret \"\"\n}":                             "secret is empty",
+		"cookie {\n format x\n}":                                "unknown format 'x': write hmac, plain or signed",
+		"cookie {\n format plain\n format hmac\n}":              "format is set already",
+		"cookie a b {\n format plain\n}":                        "format plain makes no use of the secret",
+		"cookie {\n format signed\n}":                           "needs a secret of at least 16 characters, this one has 0",
+		"cookie a 0123456789abcde {\n format signed\n}":         "this one has 15",
+		"cookie {\n secure yes\n}":                              "invalid secure 'yes': write 'secure on' or 'secure off'",
+		"cookie {\n secure\n}":                                  "secure lacks its value: write 'secure on|off'",
+		"cookie {\n secure on\n secure on\n}":                   "secure is set already",
+		"cookie {\n http_only on off\n}":                        "unexpected argument 'off'",
+		"cookie {\n same_site x\n}":                             "unknown same_site 'x': write lax, strict or none",
+		"cookie {\n same_site none\n secure off\n}":             "browsers drop cookies with same_site none that are not secure",
+		"cookie {\n secure off\n partitioned\n}":                "browsers drop partitioned cookies that are not secure",
+		"cookie {\n partitioned yes\n}":                         "unexpected argument 'yes'",
+		"cookie {\n partitioned\n partitioned\n}":               "partitioned is set already",
+		"cookie {\n path app\n}":                                "path 'app' does not begin with /: write '/app'",
+		"cookie {\n path \"/a;b\"\n}":                           "path '/a;b' cannot be that of a cookie",
+		"cookie {\n domain \"a b\"\n}":                          "domain 'a b' cannot be that of a cookie",
+		"cookie __Secure-lb {\n secure off\n}":                  "browsers drop a cookie named __Secure-lb that is not secure",
+		"cookie __host-lb {\n path /app\n}":                     "browsers drop a cookie named __host-lb unless",
+		"sticky_header":                                         "sticky_header lacks its value: write 'sticky_header <field>'",
+		"sticky_header \"X Y\"":                                 "'X Y' cannot be the name of a header field",
+		"sticky_header host":                                    "host has a meaning of its own",
+		"sticky_header X {\n path /\n}":                         "unrecognized option 'path': write secret, format or fallback",
+		"sticky_header X {\n format signed\n}":                  "needs a secret of at least 16 characters",
 		"consistent x":                                          "unexpected argument 'x'",
 		"consistent {\n points 0\n}":                            "write 'points <n>'",
 		"consistent {\n ketama_compat envoy\n}":                 "write pingora or nginx",
@@ -187,6 +222,8 @@ func TestValidation(t *testing.T) {
 		"points is -1":                                          &Consistent{Points: -1},
 		"ketama_compat is 'envoy'":                              &Ketama{Consistent{KetamaCompat: "envoy"}},
 		"cannot be the name":                                    &Cookie{Name: "a b"},
+		"sticky_header: '' cannot be the name":                  &StickyHeader{},
+		"cookie: unknown format":                                &Cookie{Stickiness: Stickiness{Format: "x"}},
 		"max_age is -1s":                                        &Cookie{Name: "lb", MaxAge: caddy.Duration(-1e9)},
 	} {
 		if err := policy.Validate(); err == nil || !strings.Contains(err.Error(), want) {

@@ -1,19 +1,14 @@
 package selection
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddylb/caddy-lb/lb"
 )
@@ -41,7 +36,7 @@ func withCookie(t *testing.T, name, value string) *Request {
 }
 
 func TestCookieKeepsTheClient(t *testing.T) {
-	b := cookieBed(t, &Cookie{Name: "srv", Secret: "s3cret"}, "10.0.0.1:81", "10.0.0.1:82", "[::1]:83", "unix//run/app.sock")
+	b := cookieBed(t, &Cookie{Name: "srv", Stickiness: Stickiness{Secret: "s3cret"}}, "10.0.0.1:81", "10.0.0.1:82", "[::1]:83", "unix//run/app.sock")
 	first := request(t, "http://example.com/")
 	if got := addressOf(b.choose(first)); got != "10.0.0.1:81" {
 		t.Fatalf("picked %s by fallback", got)
@@ -75,36 +70,6 @@ func TestCookieKnowsBackendsThatComeLater(t *testing.T) {
 	}
 }
 
-func TestCookieAttributes(t *testing.T) {
-	b := cookieBed(t, &Cookie{MaxAge: caddy.Duration(90 * time.Minute)}, "10.0.0.1:81")
-	value := "lb=" + stockCookie("", "10.0.0.1:81")
-	secure := value + "; Path=/; Max-Age=5400; HttpOnly; Secure; SameSite=None"
-	lax := value + "; Path=/; Max-Age=5400; HttpOnly; SameSite=Lax"
-	for name, test := range map[string]struct {
-		set  func(*http.Request, map[string]any)
-		want string
-	}{
-		"http":  {func(*http.Request, map[string]any) {}, lax},
-		"https": {func(r *http.Request, _ map[string]any) { r.TLS = new(tls.ConnectionState) }, secure},
-		"trusted proxy": {func(r *http.Request, vars map[string]any) {
-			vars[caddyhttp.TrustedProxyVarKey] = true
-			r.Header["X-Forwarded-Proto"] = []string{"http", "https"}
-		}, secure},
-		"untrusted proxy": {func(r *http.Request, vars map[string]any) {
-			vars[caddyhttp.TrustedProxyVarKey] = false
-			r.Header.Set("X-Forwarded-Proto", "https")
-		}, lax},
-	} {
-		r, vars := request(t, "http://example.com/"), make(map[string]any)
-		r.HTTP = r.HTTP.WithContext(context.WithValue(r.HTTP.Context(), caddyhttp.VarsCtxKey, vars))
-		test.set(r.HTTP, vars)
-		b.choose(r)
-		if got := r.Writer.Header().Get("Set-Cookie"); got != test.want {
-			t.Errorf("%s: %q, want %q", name, got, test.want)
-		}
-	}
-}
-
 // TestCookieIsSetOnceOverRetries tries three backends: one cookie is left, for the last, beside those of others.
 func TestCookieIsSetOnceOverRetries(t *testing.T) {
 	b := cookieBed(t, &Cookie{}, "10.0.0.1:81", "10.0.0.1:82", "10.0.0.1:83")
@@ -126,7 +91,7 @@ func TestCookieIsSetOnceOverRetries(t *testing.T) {
 
 // TestCookieIsTakenBackWhenTheOwnerServesAfterAll has the owner full at the first try and free at the second.
 func TestCookieIsTakenBackWhenTheOwnerServesAfterAll(t *testing.T) {
-	pool := lb.NewPool("test", provisioned(t, &Cookie{FallbackRaw: json.RawMessage(`{"policy":"first"}`)}))
+	pool := lb.NewPool("test", provisioned(t, &Cookie{Stickiness: Stickiness{FallbackRaw: json.RawMessage(`{"policy":"first"}`)}}))
 	other, owner := member(t, "10.0.0.1:81"), member(t, "10.0.0.1:82")
 	owner.MaxRequests = 1
 	if err := pool.Update([]*lb.Member{other, owner}); err != nil {

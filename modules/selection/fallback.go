@@ -104,5 +104,24 @@ func (k *keyedPicker) PickRequest(r *Request) *lb.Member {
 	return k.Pick(&r.Pick)
 }
 
-// Interface guard.
-var _ RequestPicker = (*keyedPicker)(nil)
+// owner implements [keeper] for a fallback that keeps clients: it has those without a value.
+func (k *keyedPicker) owner(r *Request) *lb.Member {
+	if inner, ok := k.fallback.(keeper); ok && k.value(r.HTTP) == "" {
+		return inner.owner(r)
+	}
+	return nil
+}
+
+// kept implements [keeper].
+func (k *keyedPicker) kept(r *Request, m *lb.Member) *lb.Member {
+	if inner, ok := k.fallback.(keeper); ok {
+		return inner.kept(r, m)
+	}
+	return m
+}
+
+// Interface guards.
+var (
+	_ RequestPicker = (*keyedPicker)(nil)
+	_ keeper        = (*keyedPicker)(nil)
+)

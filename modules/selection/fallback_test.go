@@ -93,14 +93,17 @@ func TestFallbackHashesItsOwnKey(t *testing.T) {
 	}
 }
 
-func TestFallbackErrors(t *testing.T) {
+func TestProvisionErrors(t *testing.T) {
+	t.Setenv("LB_SHORT", "0123456789")
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 	defer cancel()
 	for want, policy := range map[string]caddy.Provisioner{
 		"field is required":        &Header{},
 		"key is required":          &Query{},
 		"loading fallback":         &Header{Field: "X", FallbackRaw: json.RawMessage(`{"policy":"nothing"}`)},
-		"unknown module":           &Cookie{FallbackRaw: json.RawMessage(`{"policy":"nothing"}`)},
+		"unknown module":           &Cookie{Stickiness: Stickiness{FallbackRaw: json.RawMessage(`{"policy":"nothing"}`)}},
+		"secret: ":                 &Cookie{Stickiness: Stickiness{Format: FormatSigned, Secret: "{env.LB_NO_SUCH_SECRET}"}},
+		"secret of at least":       &StickyHeader{Field: "X", Stickiness: Stickiness{Format: FormatSigned, Secret: "{env.LB_SHORT}"}},
 		"opened and not closed":    &Query{QueryKey: "x", FallbackRaw: json.RawMessage(`{"policy":"maglev","hash_key":"{x"}`)},
 		"hash_key '{': a brace is": &Rendezvous{Hashing{HashKey: "{"}},
 	} {
@@ -108,7 +111,7 @@ func TestFallbackErrors(t *testing.T) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}
-	pool := lb.NewPool("test", provisioned(t, &Cookie{FallbackRaw: json.RawMessage(`{"policy":"maglev","table_size":2}`)}))
+	pool := lb.NewPool("test", provisioned(t, &Cookie{Stickiness: Stickiness{FallbackRaw: json.RawMessage(`{"policy":"maglev","table_size":2}`)}}))
 	var members []*lb.Member
 	for _, s := range servers(3) {
 		members = append(members, member(t, s))

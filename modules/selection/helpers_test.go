@@ -25,6 +25,15 @@ type health struct{ down atomic.Bool }
 
 func (h *health) Healthy() bool { return !h.down.Load() }
 
+// trial is a backend that is half open after its ejection: it may have one request at a time.
+type trial struct{ taken atomic.Bool }
+
+func (*trial) Ejected() (time.Duration, bool) { return 0, false }
+func (*trial) OnTrial() bool                  { return true }
+func (t *trial) TakeTrial() bool              { return t.taken.CompareAndSwap(false, true) }
+func (t *trial) ReturnTrial()                 { t.taken.Store(false) }
+func (t *trial) TrialTaken() bool             { return t.taken.Load() }
+
 // bed is a pool under test.
 type bed struct {
 	t      testing.TB

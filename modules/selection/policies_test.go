@@ -26,11 +26,14 @@ func everyPolicy(t testing.TB) map[string]lb.Policy {
 		"query":                provisioned(t, &Query{QueryKey: "q"}),
 		"header":               provisioned(t, &Header{Field: "X-User"}),
 		"cookie":               provisioned(t, &Cookie{}),
-		"consistent":           provisioned(t, &Consistent{Hashing: hashing}),
-		"ketama":               provisioned(t, &Ketama{Consistent{KetamaCompat: KetamaNginx, Points: 40}}),
-		"fnv_hash":             provisioned(t, &FNVHash{Hashing: hashing}),
-		"maglev":               provisioned(t, &Maglev{Hashing: hashing}),
-		"rendezvous":           provisioned(t, &Rendezvous{Hashing: hashing}),
+		"sticky_header": provisioned(t, &StickyHeader{
+			Field: "X-Backend", Stickiness: Stickiness{Format: FormatSigned, Secret: testSecret},
+		}),
+		"consistent": provisioned(t, &Consistent{Hashing: hashing}),
+		"ketama":     provisioned(t, &Ketama{Consistent{KetamaCompat: KetamaNginx, Points: 40}}),
+		"fnv_hash":   provisioned(t, &FNVHash{Hashing: hashing}),
+		"maglev":     provisioned(t, &Maglev{Hashing: hashing}),
+		"rendezvous": provisioned(t, &Rendezvous{Hashing: hashing}),
 	}
 }
 
@@ -49,4 +52,24 @@ func allWeights() []int {
 		w[i] = i%3 + 1
 	}
 	return w
+}
+
+// TestEveryPolicyHeedsTrials has a backend with its one request among those with room for any number: a first try that
+// need not ask whether backends are full would take it.
+func TestEveryPolicyHeedsTrials(t *testing.T) {
+	for name, policy := range quickPolicies(t) {
+		pool := lb.NewPoolWith("test", policy, lb.Options{MaxEjectionPercent: 50})
+		busy, free := member(t, "10.0.0.1:81"), member(t, "10.0.0.1:82")
+		busy.Ejection = new(trial)
+		if err := pool.Update([]*lb.Member{busy, free}); err != nil {
+			t.Fatal(err)
+		}
+		if m := pool.Snapshot().Members[0]; !m.Acquire() {
+			t.Fatal("the trial has no place")
+		}
+		b := &bed{t: t, pool: pool}
+		if got := b.count(100)["10.0.0.1:82"]; got != 100 {
+			t.Errorf("%s: %d of 100 are on the backend with room", name, got)
+		}
+	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/caddylb/caddy-lb/lb"
 )
 
-// scene is a pool in a random state: weights, priorities, health, drains, full backends and tried ones.
+// scene is a pool in a random state: weights, priorities, health, drains, trials, full backends and tried ones.
 type scene struct {
 	snapshot *lb.Snapshot
 	tried    map[*lb.Backend]bool
@@ -20,7 +20,7 @@ type scene struct {
 // drawScene makes a pool under policy.
 func drawScene(t *rapid.T, tb testing.TB, policy lb.Policy) scene {
 	n := rapid.IntRange(1, 12).Draw(t, "n")
-	pool := lb.NewPool("test", policy)
+	pool := lb.NewPoolWith("test", policy, lb.Options{MaxEjectionPercent: 100})
 	var members []*lb.Member
 	for i := range n {
 		m := member(tb, fmt.Sprintf("10.0.0.%d:80", i+1))
@@ -33,6 +33,12 @@ func drawScene(t *rapid.T, tb testing.TB, policy lb.Policy) scene {
 		m.Conditions = []lb.Condition{h}
 		if rapid.IntRange(0, 3).Draw(t, "limited") == 0 {
 			m.MaxRequests = 1
+		}
+		if rapid.IntRange(0, 5).Draw(t, "on trial") == 0 {
+			m.Ejection = new(trial)
+			if rapid.Bool().Draw(t, "taken") {
+				m.Ejection.TakeTrial()
+			}
 		}
 		if rapid.Bool().Draw(t, "busy") {
 			m.Acquire()
@@ -217,20 +223,23 @@ func TestTiersSpillOver(t *testing.T) {
 	}
 }
 
-// TestPicksDoNotAllocate holds for a first try and for a retry, of every policy. The cookie policy has its
-// client's cookie: to set one takes memory.
+// TestPicksDoNotAllocate holds for a first try and for a retry, of every policy. The sticky policies have what they
+// gave the client before: to give it takes memory.
 func TestPicksDoNotAllocate(t *testing.T) {
 	policies := everyPolicy(t)
 	for name, policy := range boundedPolicies(t, 1.25) {
 		policies[name+" bounded"] = policy
 	}
+	policies["cookie signed"] = provisioned(t, &Cookie{Stickiness: Stickiness{Format: FormatSigned, Secret: testSecret}})
 	policies["header with fallback"] = provisioned(t, &Header{Field: "X-None"})
 	for name, policy := range policies {
 		b := newBed(t, policy, servers(50, 1, 3)...)
 		snapshot := b.pool.Snapshot()
 		r := request(t, "http://example.com/some/path?q=1")
 		r.HTTP.Header.Set("X-User", "someone")
-		r.HTTP.Header.Set("Cookie", "lb="+cookieName("", snapshot.Members[7].Address().String()))
+		r.HTTP.Header.Set("X-Backend", stickyName(FormatSigned, testSecret, snapshot.Members[7].Address().String()))
+		r.HTTP.Header.Set("Cookie", "lb="+stickyName("", "", snapshot.Members[7].Address().String())+
+			"; lb="+stickyName(FormatSigned, testSecret, snapshot.Members[7].Address().String()))
 		k, _ := policy.(Keyer)
 		try := func() {
 			if k != nil {

@@ -49,9 +49,18 @@ func withoutPort(hostport string) string {
 	return host
 }
 
-// cookieValue is the value of the first cookie whose name equals name under same, read as net/http does, and
-// whether there is one.
-func cookieValue(r *http.Request, name string, same func(a, b string) bool) (string, bool) {
+// cookieValue is the value of the first cookie whose name equals name under same, and whether there is one.
+func cookieValue(r *http.Request, name string, same func(a, b string) bool) (value string, ok bool) {
+	eachCookie(r, name, same, func(v string) bool {
+		value, ok = v, true
+		return false
+	})
+	return value, ok
+}
+
+// eachCookie calls visit with the value of each cookie whose name equals name under same, read as net/http does,
+// until visit returns false.
+func eachCookie(r *http.Request, name string, same func(a, b string) bool, visit func(value string) bool) {
 	lines := r.Header["Cookie"]
 	count := 0
 	for _, line := range lines {
@@ -59,11 +68,11 @@ func cookieValue(r *http.Request, name string, same func(a, b string) bool) (str
 	}
 	if count > maxScanned {
 		for _, c := range r.Cookies() {
-			if same(name, c.Name) {
-				return c.Value, true
+			if same(name, c.Name) && !visit(c.Value) {
+				return
 			}
 		}
-		return "", false
+		return
 	}
 	for _, line := range lines {
 		for line != "" {
@@ -74,12 +83,11 @@ func cookieValue(r *http.Request, name string, same func(a, b string) bool) (str
 			if !same(name, got) || !httpguts.ValidHeaderFieldName(got) {
 				continue
 			}
-			if value, ok := unquotedCookie(value); ok {
-				return value, true
+			if value, ok := unquotedCookie(value); ok && !visit(value) {
+				return
 			}
 		}
 	}
-	return "", false
 }
 
 // unquotedCookie strips the quotes from a cookie's value and reports whether the value is valid (RFC 6265,
