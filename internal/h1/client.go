@@ -194,7 +194,8 @@ func (c *Client) Retain(keep func(key string) bool) {
 	}
 }
 
-// Close closes all idle connections, and those in use as soon as they are done. It may be called more than once.
+// Close closes all idle connections, and those in use as soon as they are done. Exchanges that begin later, as requests of a
+// configuration that was replaced do, still get a connection; it is not kept. It may be called more than once.
 func (c *Client) Close() {
 	c.closed.Store(true)
 	for _, h := range c.all() {

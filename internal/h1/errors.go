@@ -72,9 +72,6 @@ var (
 	// ErrClosedByServer is a connection that ended before the answer did.
 	ErrClosedByServer = errors.New("the server closed the connection")
 
-	// ErrClientClosed is the use of a [Client] after Close.
-	ErrClientClosed = errors.New("the client is closed")
-
 	// ErrTooManyConns is the want of a connection when there are as many as may be; see [Client.SetMaxConns].
 	ErrTooManyConns = errors.New("there are as many connections as may be")
 )

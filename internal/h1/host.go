@@ -154,10 +154,6 @@ func (h *Host) claim() (*conn, *waiter) {
 
 // dial makes a connection, which counts already.
 func (h *Host) dial(x *Exchange) (*conn, error) {
-	if h.client.closed.Load() {
-		h.left()
-		return nil, ErrClientClosed
-	}
 	if !h.client.admit() {
 		h.left()
 		return nil, ErrTooManyConns
@@ -182,7 +178,7 @@ func (h *Host) put(c *conn) {
 		return
 	}
 	o := &h.client.options
-	if h.retired || !o.lenient && len(h.idle) >= o.MaxIdlePerHost || h.client.crowded() {
+	if h.retired || h.client.closed.Load() || !o.lenient && len(h.idle) >= o.MaxIdlePerHost || h.client.crowded() {
 		h.mu.Unlock()
 		c.close()
 		return
@@ -270,7 +266,7 @@ func (h *Host) ended(at time.Duration) []*conn {
 func (h *Host) retireUnused() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.retired = h.retired || h.open == 0
+	h.retired = h.retired || h.client.closed.Load() || h.open == 0
 	return h.open == 0
 }
 
