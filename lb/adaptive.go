@@ -2,7 +2,6 @@ package lb
 
 import (
 	"math"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 )
@@ -269,5 +268,6 @@ func (l *AdaptiveLimit) endProbe(a *Adaptive, w window) {
 func (l *AdaptiveLimit) schedule(now, took time.Duration) {
 	every := min(probeEvery, probeFirst<<min(l.probes, 10))
 	every = max(every, probeRatio*took) << l.fruitless
-	l.probeAt = now + every + time.Duration(rand.Float64()*probeJitter*float64(every))
+	jitter := float64(now%time.Millisecond) / float64(time.Millisecond) // as good as random
+	l.probeAt = now + every + time.Duration(jitter*probeJitter*float64(every))
 }

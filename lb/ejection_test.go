@@ -272,12 +272,19 @@ func TestPanicUsesAllInRotation(t *testing.T) {
 	}
 }
 
-// A client that belongs to a drained backend is not kept on one that fails.
-func TestDrainedMembersAreEjectedWhereOthersNeedNoPlace(t *testing.T) {
-	p, s := ejectable(t, 3, lb.Options{})
+// A client that belongs to a drained backend is not kept on one that fails, unless another ejection needs the place.
+func TestDrainedMembersAreEjectedLast(t *testing.T) {
+	p, s := ejectable(t, 2, lb.Options{})
 	s[0].member.SetDrained(true, time.Unix(1, 0))
 	s[0].ejection.since = time.Second
 	if tier := refresh(t, p).Tiers[0]; tier.IsServing(0) {
 		t.Error("a drained backend that is ejected serves")
+	}
+	third := &lb.Member{Backend: backend(3), Weight: 1}
+	p = lb.NewPoolWith("p", &firstPolicy{}, lb.Options{AlwaysEjectOne: true})
+	update(t, p, s[0].member, s[1].member, third)
+	s[1].ejection.since = time.Minute
+	if m := refresh(t, p).Members; m[0].EjectedNow() || !m[1].EjectedNow() {
+		t.Errorf("ejected: the drained one %v, the other %v; want the other, there is one place", m[0].EjectedNow(), m[1].EjectedNow())
 	}
 }

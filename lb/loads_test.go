@@ -112,3 +112,15 @@ func TestDistributeKeepsToTheFormula(t *testing.T) {
 		}
 	})
 }
+
+// Where tiers are strict, what is available counts as it is.
+func TestStrictTiersPanic(t *testing.T) {
+	for _, c := range []struct {
+		available int
+		panics    bool
+	}{{6, true}, {7, false}} {
+		if loads, panics := distribute([]standing{{available: c.available, total: 10}}, 0, 0.7); panics[0] != c.panics || loads[0] != 1 {
+			t.Errorf("%d of 10 with a threshold of 0.7: panic %v, load %v", c.available, panics[0], loads[0])
+		}
+	}
+}

@@ -42,6 +42,42 @@ func TestBackendsForgetQueuesOfClosedPools(t *testing.T) {
 	expect("both are closed", false, false)
 }
 
+// The first is told when it comes, and whoever leaves first passes the word on: of two places that become free at once it
+// hears once only.
+func TestQueuePassesTheWordOn(t *testing.T) {
+	told := func(w *Waiter) bool {
+		select {
+		case <-w.Turn():
+			return true
+		default:
+			return false
+		}
+	}
+	var q Queue
+	one, two, three := q.Join(3), q.Join(3), q.Join(3)
+	if !told(one) || told(two) {
+		t.Error("the first has to look at once, a place may have become free; the second has not")
+	}
+	q.Wake()
+	q.Wake()
+	if !told(one) || told(one) || told(two) {
+		t.Error("the first is told once, the second not at all")
+	}
+	one.Leave()
+	if !told(two) || told(three) {
+		t.Error("the word was not passed on to the second alone")
+	}
+	three.Leave()
+	if told(two) {
+		t.Error("the end of the line passed on what it did not have")
+	}
+	two.Leave()
+	q.Wake()
+	if q.Len() != 0 {
+		t.Errorf("%d are left", q.Len())
+	}
+}
+
 func set(t *testing.T, p *Pool, backends ...*Backend) {
 	t.Helper()
 	members := make([]*Member, len(backends))
