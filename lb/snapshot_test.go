@@ -8,8 +8,8 @@ import (
 	"github.com/caddylb/caddy-lb/lb"
 )
 
-// tiered is a pool of tiers with 20 members each, of which so many are up. Member 1 is the first of tier 0, 101 that of tier 1.
-func tiered(t testing.TB, up ...int) (*lb.Pool, *lb.Snapshot) {
+// tiered is a snapshot of a pool of tiers with 20 members each, of which so many are up. Member 1 is the first of tier 0, 101 that of tier 1.
+func tiered(t testing.TB, up ...int) *lb.Snapshot {
 	t.Helper()
 	p := lb.NewPoolWith("p", &firstPolicy{}, lb.Options{Overprovisioning: 1.4})
 	var members []*lb.Member
@@ -27,7 +27,7 @@ func tiered(t testing.TB, up ...int) (*lb.Pool, *lb.Snapshot) {
 	if err := p.Update(members); err != nil {
 		t.Fatal(err)
 	}
-	return p, p.Snapshot()
+	return p.Snapshot()
 }
 
 // shares picks often and says which part went to which tier.
@@ -58,7 +58,7 @@ func TestPicksFollowTheLoads(t *testing.T) {
 		{[]int{5, 5, 4}, []float64{0.3571, 0.3571, 0.2857}},
 		{[]int{0, 20}, []float64{0, 1}},
 	} {
-		_, s := tiered(t, c.up...)
+		s := tiered(t, c.up...)
 		for name, key := range map[string]func(int) string{"at random": none, "by key": number} {
 			got := shares(s, key)
 			for i := range got {
@@ -72,8 +72,8 @@ func TestPicksFollowTheLoads(t *testing.T) {
 
 // A key stays with its tier, and when loads change only as many keys move as have to.
 func TestKeysStayWithTheirTier(t *testing.T) {
-	_, before := tiered(t, 10, 20)
-	_, after := tiered(t, 9, 20)
+	before := tiered(t, 10, 20)
+	after := tiered(t, 9, 20)
 	const keys = 20_000
 	moved := 0
 	for i := range keys {
@@ -96,7 +96,7 @@ func TestKeysStayWithTheirTier(t *testing.T) {
 
 // A request whose tier has nobody free goes to another, whichever it was drawn for.
 func TestPicksFallThroughToOtherTiers(t *testing.T) {
-	_, s := tiered(t, 5, 5)
+	s := tiered(t, 5, 5)
 	for _, m := range s.Tiers[1].Selectable {
 		m.Acquire()
 	}
@@ -151,7 +151,7 @@ func TestBackupsServeWhenNobodyElseCan(t *testing.T) {
 
 func TestPickAllocatesNothing(t *testing.T) {
 	for name, up := range map[string][]int{"one tier": {20}, "two tiers": {10, 20}} {
-		_, s := tiered(t, up...)
+		s := tiered(t, up...)
 		pick := new(lb.Pick)
 		keyed := &lb.Pick{Key: "/some/path"}
 		if n := testing.AllocsPerRun(1000, func() { s.Pick(pick); s.Pick(keyed) }); n != 0 {
@@ -167,7 +167,7 @@ func BenchmarkPick(b *testing.B) {
 		key  string
 	}{{"one tier", []int{20}, ""}, {"two tiers", []int{10, 20}, ""}, {"two tiers by key", []int{10, 20}, "/some/path"}} {
 		b.Run(c.name, func(b *testing.B) {
-			_, s := tiered(b, c.up...)
+			s := tiered(b, c.up...)
 			pick := &lb.Pick{Key: c.key}
 			b.ReportAllocs()
 			for b.Loop() {
