@@ -184,7 +184,7 @@ func refreshAllOf(b *lb.Backend) error {
 	for _, p := range runningPools() {
 		if _, ok := p.Configured(b); ok {
 			failed = errors.Join(failed, p.Refresh())
-			p.drains.watch(false)
+			p.drains.watch()
 		}
 	}
 	return failed

@@ -260,6 +260,7 @@ func (a *attempt) report() {
 func (a *attempt) release() {
 	a.engine.End()
 	a.report() // before the place is free: a trial's verdict comes first
+	noteSticky(a.member)
 	a.member.Release()
 	a.pool.leave()
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -38,6 +39,9 @@ type failure struct {
 
 	// retryAfter is when the client is asked to come back; 0 for no word about that.
 	retryAfter time.Duration
+
+	// shed counts requests that ended so; nil where they are not counted.
+	shed *atomic.Uint64
 }
 
 // Error implements error.
@@ -93,6 +97,9 @@ func (ex *exchange) fail(f *failure) error {
 	if f.cause == causeCanceled {
 		ex.w.WriteHeader(statusClientGone)
 		return nil
+	}
+	if f.shed != nil {
+		f.shed.Add(1)
 	}
 	if f.retryAfter > 0 {
 		ex.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.retryAfter.Seconds()))))

@@ -153,7 +153,7 @@ func (p *pool) begin() {
 	}
 	p.closeUnused()
 	p.warnOfIdleDetection(len(p.Snapshot().Members))
-	p.drains.watch(true)
+	p.drains.watch()
 }
 
 // closeUnused closes the connections to backends that the pool does not have any more, from before a reload too. Those of a
@@ -283,6 +283,7 @@ func (p *pool) release() {
 		l.release()
 	}
 	p.Close()
+	p.state.queue.Wake() // those who wait go by the pool of the next configuration
 	p.drains.stop()
 	if p.detector != nil {
 		p.detector.Stop()

@@ -24,17 +24,21 @@ var shedReasons = [numShedReasons]string{"full", "queue_full", "queue_timeout"}
 // shedRetryAfter is when a client whose request was refused for want of a place is asked to come back.
 const shedRetryAfter = time.Second
 
-// shed is the failure of a request that is refused for want of a place. Final ones are not tried again.
+// shed is the failure of a request that is refused for want of a place. Final ones are not tried again. It is counted if the
+// client is told.
 func (ex *exchange) shed(reason shedReason, err error, final bool) *failure {
-	ex.pool.state.shed[reason].Add(1)
 	return &failure{
 		status: http.StatusServiceUnavailable, err: err, unavailable: true, final: final, retryAfter: shedRetryAfter,
+		shed: &ex.pool.state.shed[reason],
 	}
 }
 
 // lease picks a backend and takes a place on it. Where every place is taken the request waits in the pool's queue, if
 // there is one. Without a backend it returns the failure that says why.
 func (ex *exchange) lease() (*lb.Member, *failure) {
+	if ex.again > 0 {
+		ex.inherit()
+	}
 	q := ex.pool.queue
 	if q == nil || ex.pool.state.queue.Len() == 0 {
 		if m := ex.take(); m != nil {
@@ -70,9 +74,7 @@ func (ex *exchange) take() *lb.Member {
 		return nil
 	}
 	ex.renew = false
-	if m.Drained() || m.Weight == 0 {
-		m.NoteSticky(lb.Monotonic())
-	}
+	noteSticky(m)
 	return m
 }
 
@@ -129,19 +131,28 @@ func (ex *exchange) awaitPlace(config *Queue) (*lb.Member, *failure) {
 	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
+	var look <-chan time.Time
 	for {
 		select {
 		case <-w.Turn():
-			if m := ex.take(); m != nil {
-				return m, nil
-			}
-			if !ex.wouldWait() {
-				return nil, ex.unavailable()
-			}
+		case <-look:
 		case <-ex.in.Context().Done():
 			return nil, newFailure(causeCanceled, ex.in.Context().Err())
 		case <-timer.C:
 			return nil, ex.shed(shedTimeout, fmt.Errorf("no backend of pool %s had a free place within %s", ex.pool.Name(), limit), true)
+		}
+		ex.inherit()
+		if m := ex.take(); m != nil {
+			return m, nil
+		}
+		if !ex.wouldWait() {
+			if m := ex.take(); m != nil { // a place became free just now
+				return m, nil
+			}
+			return nil, ex.unavailable()
+		}
+		if look = nil; ex.pool.orphaned() {
+			look = time.After(orphanLook)
 		}
 	}
 }

@@ -67,46 +67,44 @@ func (p *pool) drainedEmpty(m *lb.Member) bool {
 	return lb.Monotonic()-last >= idle
 }
 
+// noteSticky notes that a request begins or ends on a backend that is out of rotation: its client belongs there.
+func noteSticky(m *lb.Member) {
+	if m.Drained() || m.Weight == 0 {
+		m.NoteSticky(lb.Monotonic())
+	}
+}
+
 // drainLook is how often a backend that is drained is looked at until it is empty.
 const drainLook = 250 * time.Millisecond
 
-// drainWatch tells when the backends that an operator drained are empty.
+// drainWatch tells when the backends that an operator drained are empty, once for each drain.
 type drainWatch struct {
 	pool *pool
 
 	mu      sync.Mutex
-	timer   *time.Timer          // of the next look; nil while nothing is awaited
-	told    map[*lb.Backend]bool // of each drained backend, whether it was told to be empty
+	timer   *time.Timer // of the next look; nil while nothing is awaited
 	stopped bool
 }
 
-// watch looks after the backends that are drained now. It may be called at any time. Those that are empty already when
-// a configuration starts were told of by the one before.
-func (w *drainWatch) watch(starting bool) {
+// watch looks after the backends that are drained now. It may be called at any time.
+func (w *drainWatch) watch() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.stopped {
-		return
-	}
-	if w.told == nil {
-		w.told = make(map[*lb.Backend]bool)
-	}
-	awaited := false
-	for _, m := range w.pool.Snapshot().Members {
-		told, known := w.told[m.Backend]
-		switch {
-		case !m.Drained():
-			delete(w.told, m.Backend)
-			continue
-		case !known:
-			told = starting && w.pool.drainedEmpty(m)
-			w.told[m.Backend] = told
-		}
-		awaited = awaited || !told
-	}
-	if awaited && w.timer == nil {
+	if !w.stopped && w.timer == nil && len(w.awaited()) > 0 {
 		w.timer = time.AfterFunc(drainLook, w.look)
 	}
+}
+
+// awaited are the drained backends that were not told to be empty. It is remembered over reloads which were, and of which
+// drain: a backend may become empty just when the configuration is replaced.
+func (w *drainWatch) awaited() (members []*lb.Member) {
+	entries := *w.pool.entries.Load()
+	for _, m := range w.pool.Snapshot().Members {
+		if e := entries[m.Backend]; e != nil && m.Drained() && e.stats.emptyTold.Load() != m.DrainedSince().UnixNano() {
+			members = append(members, m)
+		}
+	}
+	return members
 }
 
 // look tells of those that are empty.
@@ -117,20 +115,19 @@ func (w *drainWatch) look() {
 	if w.stopped {
 		return
 	}
-	awaited := false
-	for _, m := range w.pool.Snapshot().Members {
-		told, known := w.told[m.Backend]
-		if !known || told || !m.Drained() {
+	entries := *w.pool.entries.Load()
+	left := 0
+	for _, m := range w.awaited() {
+		e := entries[m.Backend]
+		if e == nil || !w.pool.drainedEmpty(m) {
+			left++
 			continue
 		}
-		if !w.pool.drainedEmpty(m) {
-			awaited = true
-			continue
+		if drain := m.DrainedSince().UnixNano(); e.stats.emptyTold.Swap(drain) != drain {
+			w.pool.tellEmpty(m)
 		}
-		w.told[m.Backend] = true
-		w.pool.tellEmpty(m)
 	}
-	if awaited {
+	if left > 0 {
 		w.timer = time.AfterFunc(drainLook, w.look)
 	}
 }
