@@ -91,6 +91,30 @@ func (c *Chain) ChangesResponse() bool {
 	return c != nil && (len(c.response) > 0 || len(c.responseBody) > 0)
 }
 
+// WatchesTries is the name of a filter that is of a phase of single tries: selected, upstream request, connected, connect failed or upstream
+// response. It is empty when there is none.
+func (c *Chain) WatchesTries() string {
+	if c == nil {
+		return ""
+	}
+	for _, name := range []string{
+		first(c.selected), first(c.upstreamRequest), first(c.connected), first(c.connectFailed), first(c.upstreamResponse),
+	} {
+		if name != "" {
+			return name
+		}
+	}
+	return ""
+}
+
+// first is the name of a phase's first filter; empty when it has none.
+func first[F any](stages []stage[F]) string {
+	if len(stages) == 0 {
+		return ""
+	}
+	return stages[0].name
+}
+
 // WatchesConnections reports whether a filter wants to know the connections that are used.
 func (c *Chain) WatchesConnections() bool { return c != nil && len(c.connected) > 0 }
 

@@ -51,6 +51,11 @@ type attempt struct {
 	// delivered says that a handle_response route gave the answer to the client, and so closed its body.
 	delivered bool
 
+	left   bool                    // its place on the backend was given back
+	quiet  bool                    // interim answers are not passed on
+	cancel context.CancelCauseFunc // of the context; nil unless it can be interrupted
+	before *attempt                // the request's try before this one
+
 	streamed atomic.Int64 // nanoseconds from begun to the end of the answer; 0 until then
 
 	engine h1.Exchange // with an engine
@@ -144,7 +149,7 @@ func (a *attempt) makeRequest() *failure {
 		}
 	}
 	a.req = ex.out
-	own := ex.h.filters.ChangesUpstreamRequest() // each try starts from the same request
+	own := ex.h.hedging != nil || ex.h.filters.ChangesUpstreamRequest() // each try starts from the same request
 	if ex.tries > 1 || own {
 		a.req = ex.out.WithContext(a)
 	}
@@ -259,6 +264,18 @@ func (a *attempt) report() {
 // release gives the place on the backend back and reports what was not reported yet.
 func (a *attempt) release() {
 	a.engine.End()
+	if a.cancel != nil {
+		a.cancel(nil)
+	}
+	a.leave()
+}
+
+// leave gives the place on the backend back and reports what was not reported yet. It may be called more than once.
+func (a *attempt) leave() {
+	if a.left {
+		return
+	}
+	a.left = true
 	a.report() // before the place is free: a trial's verdict comes first
 	noteSticky(a.member)
 	a.member.Release()

@@ -80,6 +80,19 @@ func (b *requestBody) replayable() bool {
 	return !b.lost
 }
 
+// copy is a copy of the whole body; false when it was not kept, or not read to its end.
+func (b *requestBody) copy() (body []byte, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.lost || b.err != io.EOF:
+		return nil, false
+	case b.kept == nil:
+		return nil, true
+	}
+	return bytes.Clone(b.kept.Bytes()), true
+}
+
 // complete reports whether the client's body was read to its end.
 func (b *requestBody) complete() bool {
 	b.mu.Lock()

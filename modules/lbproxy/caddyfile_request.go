@@ -21,6 +21,8 @@ import (
 //	lb_try_interval <duration>
 //	lb_retry_match  <matchers...> | { <matchers...> }
 //
+//	retry_on, try_timeout, retry_backoff, retry_budget, hedge, mirror: see caddyfile_retry.go
+//
 //	flush_interval     <duration>
 //	request_buffers    <size>|unlimited
 //	response_buffers   <size>|unlimited
@@ -60,6 +62,13 @@ var requestOptions = map[string]func(*Handler, *caddyfile.Dispenser) error{
 	"lb_try_duration": (*Handler).unmarshalTryTime,
 	"lb_try_interval": (*Handler).unmarshalTryTime,
 	"lb_retry_match":  (*Handler).unmarshalRetryMatch,
+
+	"retry_on":      (*Handler).unmarshalRetryOn,
+	"try_timeout":   (*Handler).unmarshalTryTimeout,
+	"retry_backoff": (*Handler).unmarshalRetryBackoff,
+	"retry_budget":  (*Handler).unmarshalRetryBudget,
+	"hedge":         (*Handler).unmarshalHedge,
+	"mirror":        (*Handler).unmarshalMirror,
 
 	"flush_interval":     (*Handler).unmarshalStreamTime,
 	"stream_timeout":     (*Handler).unmarshalStreamTime,

@@ -98,6 +98,20 @@ type LoadBalancing struct {
 
 	RetryMatch caddyhttp.MatcherSets `json:"-"`
 
+	// RetryOn are the conditions under which a request that a backend was sent is tried again: connect, timeout, reset, gateway, 5xx,
+	// or a status code; non_idempotent has them hold for all methods. Retries is 1 with it where neither Retries nor
+	// TryDuration is set. Default: none, what RetryMatchRaw says.
+	RetryOn []string `json:"retry_on,omitempty"`
+
+	// RetryBackoff is the wait between tries, in place of TryInterval. Default: TryInterval.
+	RetryBackoff *RetryBackoff `json:"retry_backoff,omitempty"`
+
+	// TryTimeout is how long each try may take until the header of the answer, connecting included. Default: 0, no bound.
+	TryTimeout caddy.Duration `json:"try_timeout,omitempty"`
+
+	// RetryBudget bounds the retries of all requests. Default: no bound.
+	RetryBudget *RetryBudget `json:"retry_budget,omitempty"`
+
 	// PanicThreshold is the percentage of backends available in a tier below which all of them are used, health or not.
 	// Default: 0, never.
 	PanicThreshold float64 `json:"panic_threshold,omitempty"`

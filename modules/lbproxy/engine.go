@@ -42,13 +42,23 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 		// Nothing was sent yet.
 		a.way.http2.Store(a.member.HostPort(), nil)
 		a.traceConnection()
-		if f := a.makeRequest(); f != nil {
+		if f := a.remakeRequest(); f != nil {
 			return nil, f
 		}
 		return a.roundTripByModule()
 	default:
 		return nil, err
 	}
+}
+
+// remakeRequest makes the request anew, for another transport.
+func (a *attempt) remakeRequest() *failure {
+	if r := a.ex.race; r != nil {
+		r.making.Lock()
+		defer r.making.Unlock()
+		a.ex.current.Store(a)
+	}
+	return a.makeRequest()
 }
 
 // roundTripByModule leaves the round trip to Caddy's transport.

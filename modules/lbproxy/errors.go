@@ -37,6 +37,10 @@ type failure struct {
 	// final says that no backend could do better.
 	final bool
 
+	// answer is the try whose answer is to be had from another backend if one can be asked, and otherwise is what the client gets.
+	// It is still to be released; nil for everything else.
+	answer *attempt
+
 	// retryAfter is when the client is asked to come back; 0 for no word about that.
 	retryAfter time.Duration
 
@@ -49,6 +53,9 @@ func (f *failure) Error() string { return f.err.Error() }
 
 // Unwrap returns the error behind the failure.
 func (f *failure) Unwrap() error { return f.err }
+
+// unsent reports whether the backend was sent nothing of the request, as there was no connection to it.
+func (f *failure) unsent() bool { return f.cause == causeConnect || f.cause == causeLimit }
 
 func newFailure(c cause, err error) *failure {
 	return &failure{cause: c, status: causeStatus(c), err: err, final: c == causeCanceled || c == causeBody}
@@ -63,6 +70,8 @@ func causeStatus(c cause) int {
 		return statusClientGone
 	case causeBody:
 		return http.StatusBadRequest
+	case causeLimit:
+		return http.StatusServiceUnavailable
 	default:
 		return http.StatusBadGateway
 	}
@@ -123,6 +132,11 @@ func (a *attempt) classify(err error) *failure {
 	}
 	if bodyErr != nil {
 		return bodyFailure(bodyErr)
+	}
+	if errors.Is(err, h1.ErrTooManyConns) {
+		f := newFailure(causeLimit, err)
+		f.retryAfter = shedRetryAfter
+		return f
 	}
 	var dial reverseproxy.DialError
 	if errors.As(err, &dial) || a.trace.failedToConnect() || isUnseen(err) {

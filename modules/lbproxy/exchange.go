@@ -68,6 +68,12 @@ type exchange struct {
 
 	queued time.Duration // waited for a free place
 
+	latest   *attempt   // the latest try; those before it follow
+	spared   []spared   // backends that asked to be left alone
+	retrying *poolState // where a retry under way is counted; nil when none is
+	race     *race      // of the try that was hedged; nil when none was
+	mirrored bool       // what is to be mirrored was
+
 	// current is the latest try. It is read by placeholders, which a transport may evaluate on a goroutine of
 	// its own while it connects.
 	current atomic.Pointer[attempt]
@@ -85,6 +91,9 @@ type exchange struct {
 // finish ends the exchange: what it holds of pooled memory is given back, the rest stays valid for logs.
 func (ex *exchange) finish() {
 	ex.took.Store(int64(max(time.Since(ex.started), 1)))
+	ex.endRetry()
+	ex.mirror(true)
+	ex.logAccess()
 	if ex.over != nil {
 		close(ex.over)
 	}

@@ -129,6 +129,13 @@ func filterFailure(err error) *failure {
 	return &failure{status: status, err: err, final: true}
 }
 
+// showTry has filters see the try whose answer was taken.
+func (ex *exchange) showTry(a *attempt) {
+	if ex.filtered != nil {
+		ex.filtered.Member, ex.filtered.Try = a.member, ex.tries
+	}
+}
+
 // filterSelected tells filters of the backend that was picked.
 func (ex *exchange) filterSelected(m *lb.Member) *failure {
 	x := ex.filtered

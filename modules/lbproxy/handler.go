@@ -74,6 +74,12 @@ type Handler struct {
 	// HandleResponse are routes, or other status codes, for answers that match. The first match counts.
 	HandleResponse []caddyhttp.ResponseHandler `json:"handle_response,omitempty"`
 
+	// Hedge has a request that takes long given to a second backend as well. Default: never.
+	Hedge *Hedge `json:"hedge,omitempty"`
+
+	// Mirrors are given copies of requests; their answers are thrown away.
+	Mirrors []*Mirror `json:"mirror,omitempty"`
+
 	// VerboseLogs logs more at debug level.
 	VerboseLogs bool `json:"verbose_logs,omitempty"`
 
@@ -89,9 +95,11 @@ type Handler struct {
 	filters        *filter.Chain // nil without filters
 	trustedProxies []netip.Prefix
 	retry          retryRules
-	plain          bool  // mayBePlain
-	requestBuffers int64 // RequestBuffers, or what the transport asks for
-	answerBuffers  int64 // ResponseBuffers, or what the transport asks for
+	hedging        *hedging // nil without Hedge
+	mirrors        *mirrors // nil without Mirrors
+	plain          bool     // mayBePlain
+	requestBuffers int64    // RequestBuffers, or what the transport asks for
+	answerBuffers  int64    // ResponseBuffers, or what the transport asks for
 	streams        *streams
 	logger         *zap.Logger
 
@@ -145,6 +153,18 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			return err
 		}
 	}
+	if h.Hedge != nil {
+		if err := h.provisionHedge(); err != nil && h.Hedge.Optional {
+			h.logger.Info("requests are not hedged", zap.Error(err))
+		} else if err != nil {
+			return h.Hedge.located(err)
+		}
+	}
+	if len(h.Mirrors) > 0 {
+		if err := h.provisionMirrors(ctx); err != nil {
+			return fmt.Errorf("mirror: %w", err)
+		}
+	}
 	h.requestBuffers, h.answerBuffers = h.RequestBuffers, h.ResponseBuffers
 	h.plain = h.mayBePlain()
 	if h.requestBuffers == 0 {
@@ -183,6 +203,7 @@ func (h *Handler) provisionRequestSide(ctx caddy.Context) error {
 // Cleanup closes upgraded connections, at once or after StreamCloseDelay, and gives the pool back.
 func (h *Handler) Cleanup() error {
 	h.streams.closeAfter(time.Duration(h.StreamCloseDelay))
+	h.mirrors.close()
 	h.releasePool()
 	return nil
 }
@@ -204,11 +225,13 @@ func (h *Handler) proxy(ex *exchange) error {
 	if f := ex.prepare(); f != nil {
 		return ex.fail(f)
 	}
+	ex.mirror(false)
 	a, f := ex.obtain()
 	if f != nil {
 		return ex.fail(f)
 	}
 	defer a.release()
+	a.settleTrial()
 	return ex.respond(a)
 }
 

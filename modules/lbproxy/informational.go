@@ -7,6 +7,9 @@ import (
 
 // Interim passes an interim answer (1xx) on to the client (RFC 9110, section 15.2).
 func (a *attempt) Interim(code int, header http.Header) error {
+	if a.quiet {
+		return nil
+	}
 	if code == http.StatusContinue && a.expects() {
 		// The body is read now, and it is that read which makes the server send its own 100.
 		return nil

@@ -7,19 +7,39 @@ import (
 	"time"
 )
 
-// obtain finds a backend that answers. Its one loop gives the request to backend after backend: past failures to
-// connect without asking, past other failures as far as the configuration allows. A returned attempt has an
-// answer for the client and is released by the caller.
+// obtain finds a backend that answers. A returned attempt has an answer for the client and is released by the caller.
 func (ex *exchange) obtain() (*attempt, *failure) {
+	a, f := ex.seek()
+	ex.endRetry()
+	return a, f
+}
+
+// seek is obtain's loop. It gives the request to backend after backend: past failures to connect without asking, past
+// other failures, and answers that are not wanted, as far as the configuration allows.
+func (ex *exchange) seek() (*attempt, *failure) {
 	var last *failure
-	for {
+	for counted := false; ; {
 		a, f := ex.begin()
+		if !counted {
+			ex.countRequest()
+			counted = true
+		}
+		if last != nil && last.answer != nil {
+			if f != nil && f.unavailable {
+				return ex.takeHeld(last.answer), nil // nobody is left to give a better answer
+			}
+			last.answer.drop()
+			last.answer = nil
+		}
 		if f == nil {
-			if f = a.send(); f == nil {
+			if a, f = ex.send(a); f == nil {
 				return a, nil
 			}
-			a.release()
+			if f.answer == nil {
+				a.release()
+			}
 		}
+		sent := !f.unavailable && !f.unsent()
 		switch {
 		case f.unavailable && last != nil:
 			f = last // what went wrong says more than that nothing is left to try
@@ -28,33 +48,65 @@ func (ex *exchange) obtain() (*attempt, *failure) {
 		}
 		// The backend never saw the request, so the others are asked whatever the method. Once they all
 		// failed, begin says so, and what is configured decides.
-		if f.cause == causeConnect {
+		if f.unsent() {
 			if f = ex.filterConnectFailure(f); !f.final && a != nil && ex.resendable() {
 				ex.again++
 				continue
 			}
 		}
-		if g := ex.retryAfter(f); g != nil {
-			return nil, g
+		if g := ex.retryAfter(f, sent); g != nil {
+			if f.answer == nil {
+				return nil, g
+			}
+			if g != f { // the client left
+				f.answer.drop()
+				return nil, g
+			}
+			return ex.takeHeld(f.answer), nil
 		}
 		ex.again++
 		ex.logRetry(f)
 	}
 }
 
+// takeHeld makes an answer that was held the client's after all.
+func (ex *exchange) takeHeld(a *attempt) *attempt {
+	ex.current.Store(a)
+	return a
+}
+
 // retryAfter waits until the request may be given to a backend again. It returns the failure to end with when
-// that is not allowed, or when the client leaves.
-func (ex *exchange) retryAfter(f *failure) *failure {
+// that is not allowed, or when the client leaves. sent says that a backend was sent something since the last time.
+func (ex *exchange) retryAfter(f *failure, sent bool) *failure {
 	rules := &ex.h.retry
 	if f.final || !rules.left(ex) {
 		return f
 	}
-	if f.cause != causeNone && f.cause != causeConnect {
-		if !ex.resendable() || !rules.allowsFailed(ex) {
+	switch f.cause {
+	case causeNone: // no backend, or an answer that is not wanted
+		if f.unavailable && !rules.rounds {
+			return f
+		}
+	case causeConnect, causeLimit:
+		if !rules.rounds {
+			return f
+		}
+	default:
+		if !ex.resendable() || !rules.allowsFailed(ex, f.cause) {
 			return f
 		}
 	}
-	if !ex.wait(rules.interval) {
+	if f.answer != nil {
+		ex.spare(f.answer)
+	}
+	wait, ok := ex.pause()
+	if !ok || sent && !ex.takeRetry() {
+		return f
+	}
+	if f.answer != nil {
+		f.answer.hold()
+	}
+	if !ex.wait(wait) {
 		return newFailure(causeCanceled, ex.in.Context().Err())
 	}
 	ex.granted++
@@ -86,14 +138,34 @@ func (ex *exchange) wait(d time.Duration) bool {
 // resendable reports whether another backend can be given the whole body.
 func (ex *exchange) resendable() bool { return ex.body == nil || ex.body.replayable() }
 
-// send does the round trip and says what came of it: nil for an answer that is to go to the client.
-func (a *attempt) send() *failure {
-	ex := a.ex
-	ex.logSelected(a)
+// send gives the request to the attempt's backend, and says what came of it: no failure for an answer that is to go to the
+// client. With hedging the answer may be another attempt's, which is returned then.
+func (ex *exchange) send(a *attempt) (*attempt, *failure) {
+	a.before, ex.latest = ex.latest, a
+	if ex.h.hedging != nil && ex.race == nil {
+		return ex.sendHedged(a)
+	}
+	res, err := a.carry() //nolint:bodyclose // respond, reject and switchProtocols close it
+	return a, a.judge(res, err)
+}
+
+// carry does the round trip, and takes its time.
+func (a *attempt) carry() (res *http.Response, err error) {
+	a.ex.logSelected(a)
 	a.begun = time.Now()
 	a.try.Begun = a.begun
-	res, err := a.roundTrip() //nolint:bodyclose // respond, reject and switchProtocols close it
+	if limit := a.ex.h.retry.tryTimeout; limit > 0 {
+		res, err = a.roundTripWithin(limit)
+	} else {
+		res, err = a.roundTrip()
+	}
 	a.try.Latency = time.Since(a.begun)
+	return res, err
+}
+
+// judge says what came of a round trip: nil for an answer that is to go to the client.
+func (a *attempt) judge(res *http.Response, err error) *failure {
+	ex := a.ex
 	if !ex.talked.Load() {
 		// Handlers before this one may have left placeholders of the same names.
 		ex.repl.DeleteByPrefix(placeholderPrefix)
@@ -108,11 +180,7 @@ func (a *attempt) send() *failure {
 	if res.Body == nil {
 		res.Body = http.NoBody
 	}
-	a.res = res
-	a.try.Status = res.StatusCode
-	if res.StatusCode >= 500 || res.StatusCode == http.StatusTooManyRequests {
-		a.try.RetryAfter = retryAfterOf(res.Header, time.Now())
-	}
+	a.note(res)
 	a.answered.Store(true)
 	ex.logRoundTrip(a, nil)
 	if f := a.filterAnswer(); f != nil {
@@ -121,21 +189,37 @@ func (a *attempt) send() *failure {
 	return a.reject()
 }
 
-// reject gives an answer back that the configuration wants another one for. It reports nil for all others.
+// note keeps what the answer says of the backend.
+func (a *attempt) note(res *http.Response) {
+	a.res = res
+	a.try.Status = res.StatusCode
+	if res.StatusCode >= 500 || res.StatusCode == http.StatusTooManyRequests {
+		a.try.RetryAfter = retryAfterOf(res.Header, time.Now())
+	}
+}
+
+// reject finds answers that the configuration wants another one for. One that retry_on is about stays, in case there is no
+// other; one that lb_retry_match is about is given back. It reports nil for all others.
 func (a *attempt) reject() *failure {
-	ex := a.ex
-	if len(ex.h.retry.onAnswer) == 0 || !ex.resendable() || !ex.h.retry.rejects(a) {
+	ex, rules := a.ex, &a.ex.h.retry
+	if rules.on.afterStatus(a.try.Status, a.req.Method) && ex.resendable() {
+		return &failure{status: a.try.Status, err: errRejected{a.try.Status, "retry_on"}, answer: a}
+	}
+	if len(rules.onAnswer) == 0 || !ex.resendable() || !rules.rejects(a) {
 		return nil
 	}
 	drain(a.res.Body)
-	return &failure{status: a.res.StatusCode, err: errRejected{status: a.res.StatusCode}}
+	return &failure{status: a.res.StatusCode, err: errRejected{a.res.StatusCode, "lb_retry_match"}}
 }
 
-// errRejected is an answer that lb_retry_match asked to try again.
-type errRejected struct{ status int }
+// errRejected is an answer that an option asked to try again.
+type errRejected struct {
+	status int
+	option string
+}
 
 func (e errRejected) Error() string {
-	return "the backend answered " + strconv.Itoa(e.status) + ", which lb_retry_match rejects"
+	return "the backend answered " + strconv.Itoa(e.status) + ", which " + e.option + " rejects"
 }
 
 // Bounds of what is read of an answer that nobody wants, so that its connection can be used again.

@@ -59,16 +59,13 @@ func (h *outlierHost) release() {
 // checkPassed lets a backend that is ejected back for a trial, after an active check of it passed.
 func (e *entry) checkPassed(started time.Time) {
 	if e.outlier != nil {
-		e.outlier.CheckPassed(sinceStart(started))
+		e.outlier.CheckPassed(lb.MonotonicAt(started))
 	}
 }
 
-// sinceStart is a time on the clock of lb.Monotonic.
-func sinceStart(t time.Time) time.Duration { return lb.Monotonic() - time.Since(t) }
-
 // outcomeOf is what a try says of its backend.
 func outcomeOf(t *try) outlier.Outcome {
-	o := outlier.Outcome{Latency: t.Latency, Began: sinceStart(t.Begun)}
+	o := outlier.Outcome{Latency: t.Latency, Began: lb.MonotonicAt(t.Begun)}
 	switch t.Cause {
 	case causeNone:
 		o.Kind = kindOfStatus(t.Status)
@@ -120,11 +117,34 @@ func (p *pool) outlierChanged(h *outlier.Host, event outlier.Event) {
 		p.log.Warn("backend is ejected", backend, reason, zap.Int("times", event.Times), zap.Duration("for", lasts.Round(time.Millisecond)))
 		p.events.Emit(p.ctx, "ejected", map[string]any{"pool": p.Name(), "host": host, "reason": event.Reason})
 	case outlier.Overflow:
+		// When all backends fail there are many of these in a second.
 		e.stats.overflows.Add(1)
+		now := int64(lb.Monotonic())
+		if last := e.stats.overflowLogged.Load(); last != 0 && now-last < int64(overflowLogEvery) || !e.stats.overflowLogged.CompareAndSwap(last, now) {
+			return
+		}
 		p.log.Warn("backend would be ejected, but as many are as may be", backend, reason)
 	case outlier.Returned:
 		p.log.Info("backend is back", backend, zap.String("was", event.Reason))
 		p.events.Emit(p.ctx, "returned", map[string]any{"pool": p.Name(), "host": host, "reason": event.Reason})
+	}
+}
+
+// overflowLogEvery is how often a backend is logged for an ejection that was not made.
+const overflowLogEvery = 10 * time.Second
+
+// longAnswer is the length of an answer from which a trial's verdict does not wait for its end.
+const longAnswer = 1 << 20
+
+// settleTrial ends the trial of a backend whose answer may take long, or has no end: its header was good. A short
+// answer is judged when it is complete.
+func (a *attempt) settleTrial() {
+	p := a.pool
+	if p.detector == nil || a.try.failed() || a.res.ContentLength >= 0 && a.res.ContentLength < longAnswer {
+		return
+	}
+	if e := (*p.entries.Load())[a.member.Backend]; e != nil && e.outlier != nil && e.outlier.OnTrial() {
+		p.detector.Observe(e.outlier.Host, outcomeOf(&a.try))
 	}
 }
 

@@ -85,7 +85,7 @@ func (p *passive) Fails() int {
 func (p *passive) isFailure(t *try) bool {
 	switch t.Cause {
 	case causeNone:
-	case causeCanceled, causeBody:
+	case causeCanceled, causeBody, causeHedged, causeLimit:
 		if t.Status == 0 {
 			return false
 		}

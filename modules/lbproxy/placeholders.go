@@ -62,6 +62,10 @@ func (ex *exchange) placeholder(name string) (any, bool) {
 		return ex.again, ex.took.Load() != 0
 	case "tries":
 		return ex.tries, true
+	case "hedged":
+		return ex.hedgedBy(), true
+	case "queued_ms":
+		return ex.queued.Seconds() * 1e3, true
 	}
 	a := ex.current.Load()
 	if a == nil {

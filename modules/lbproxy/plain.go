@@ -23,7 +23,7 @@ func (ex *exchange) isPlain() bool {
 
 // mayBePlain reports whether nothing of the configuration changes requests or looks at them as they are sent.
 func (h *Handler) mayBePlain() bool {
-	return !h.filters.ChangesUpstreamRequest() && (h.Headers == nil || h.Headers.Request == nil) && h.Rewrite == nil && len(h.retry.onAnswer) == 0 && len(h.retry.onFailure) == 0
+	return h.hedging == nil && !h.filters.ChangesUpstreamRequest() && (h.Headers == nil || h.Headers.Request == nil) && h.Rewrite == nil && len(h.retry.onAnswer) == 0 && len(h.retry.onFailure) == 0
 }
 
 func has(header http.Header, field string) bool {

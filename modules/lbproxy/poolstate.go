@@ -18,6 +18,15 @@ type poolState struct {
 	active   atomic.Int64 // requests under way, counted when they are limited
 	retrying atomic.Int64 // retries under way, counted when they are limited
 	shed     [numShedReasons]atomic.Uint64
+
+	retries lb.Budget        // of handlers with a retry_budget
+	hedges  lb.Budget        // of handlers that hedge
+	latency lb.RecentLatency // until an answer's header, of handlers that hedge by percentile
+
+	retried  atomic.Uint64
+	denied   [numDenials]atomic.Uint64 // retries that were not made
+	hedged   [numHedgeResults]atomic.Uint64
+	mirrored [numMirrorResults]atomic.Uint64 // copies sent to this pool
 }
 
 // acquirePoolState takes a reference to the state of a pool, making it when nobody has one. Each call is followed by

@@ -57,20 +57,22 @@ func (ex *exchange) lease() (*lb.Member, *failure) {
 	return ex.awaitPlace(q)
 }
 
-// take picks a backend and takes a place on it, if there is one now. A place that was free at the pick may be gone; the
-// backend is then full, and the next pick passes it over.
+// take picks a backend and takes a place on it, if there is one now.
 func (ex *exchange) take() *lb.Member {
-	if !ex.pool.enter() {
+	if ex.pool.crowded() {
 		return nil
 	}
 	m := ex.choose()
 	if m == nil && ex.renew && ex.pick.Tried.Len() > 0 {
 		// A retry was allowed and every backend had its turn: all of them may be tried again.
-		ex.pick.Tried.Reset()
+		ex.forgetTried()
 		m = ex.choose()
 	}
 	if m == nil {
-		ex.pool.leave()
+		return nil
+	}
+	if !ex.pool.enter() { // it became crowded just now
+		m.Release()
 		return nil
 	}
 	ex.renew = false
@@ -78,17 +80,27 @@ func (ex *exchange) take() *lb.Member {
 	return m
 }
 
-// enter counts a request that is about to be given out, unless the pool has as many under way as it may.
+// crowded reports whether the pool has as many requests under way as it may.
+func (p *pool) crowded() bool {
+	return p.maxRequests > 0 && p.state.active.Load() >= int64(p.maxRequests)
+}
+
+// enter counts a request that is about to be given out, unless the pool is crowded. The count is never too high, not even for
+// a moment, as in [lb.Member.Acquire].
 func (p *pool) enter() bool {
-	limit := p.maxRequests
+	limit := int64(p.maxRequests)
 	if limit == 0 {
 		return true
 	}
-	if p.state.active.Add(1) > int64(limit) {
-		p.state.active.Add(-1)
-		return false
+	for {
+		n := p.state.active.Load()
+		if n >= limit {
+			return false
+		}
+		if p.state.active.CompareAndSwap(n, n+1) {
+			return true
+		}
 	}
-	return true
 }
 
 // leave counts it off again.
@@ -103,7 +115,7 @@ func (p *pool) leave() {
 // wouldWait reports whether only a free place is missing: a backend could take the request but for the number of
 // those under way.
 func (ex *exchange) wouldWait() bool {
-	crowded := ex.pool.maxRequests > 0 && ex.pool.state.active.Load() >= int64(ex.pool.maxRequests)
+	crowded := ex.pool.crowded()
 	for _, t := range ex.pool.Snapshot().Tiers {
 		for _, m := range t.Selectable {
 			if !ex.pick.Tried.Has(m.Backend) && (crowded || m.Limited() && m.Full()) {

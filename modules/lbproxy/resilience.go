@@ -22,6 +22,23 @@ func (p *pool) provisionResilience() {
 	p.drains.pool = p
 }
 
+// limitConnections bounds the connections that the pool's transports have open. A transport may be shared with the
+// configuration before a reload; the newer one's bound holds.
+func (p *pool) limitConnections() {
+	if !p.owner {
+		return
+	}
+	limit := 0
+	if l := p.config.LoadBalancing; l != nil && l.Limits != nil {
+		limit = l.Limits.Connections
+	}
+	for _, tr := range *p.ways.list.Load() {
+		if tr.engine != nil {
+			tr.engine.SetMaxConns(limit)
+		}
+	}
+}
+
 // adapt tells a backend's adaptive limit of a try. Failures that come fast say nothing of how much the backend copes
 // with; those that take too long do.
 func (p *pool) adapt(limits *lb.Adaptive, m *lb.Member, t *try) {
@@ -35,13 +52,19 @@ func (p *pool) adapt(limits *lb.Adaptive, m *lb.Member, t *try) {
 // stickyPolicy is implemented by policies whose clients belong to a backend, even a drained one.
 type stickyPolicy interface{ KeepsClients() bool }
 
+// keepsClients reports whether clients belong to backends.
+func (b *blueprint) keepsClients() bool {
+	s, ok := b.policy.(stickyPolicy)
+	return ok && s.KeepsClients()
+}
+
 // defaultDrainIdle is how long a drained backend has to be without requests before it counts as empty where clients may
 // come back to it.
 const defaultDrainIdle = time.Minute
 
 // drainIdle is how long a drained backend has to be without requests before it counts as empty.
 func (p *pool) drainIdle() time.Duration {
-	if s, ok := p.policy.(stickyPolicy); !ok || !s.KeepsClients() {
+	if !p.keepsClients() {
 		return 0
 	}
 	if l := p.config.LoadBalancing; l != nil && l.DrainIdle > 0 {
@@ -62,7 +85,7 @@ func (p *pool) drainedEmpty(m *lb.Member) bool {
 	}
 	last := m.LastSticky()
 	if since := m.DrainedSince(); !since.IsZero() {
-		last = max(last, sinceStart(since))
+		last = max(last, lb.MonotonicAt(since))
 	}
 	return lb.Monotonic()-last >= idle
 }

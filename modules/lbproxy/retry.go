@@ -2,6 +2,7 @@ package lbproxy
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,6 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/caddylb/caddy-lb/lb"
 )
 
 // defaultTryInterval is the wait between tries while try_duration lasts: without one, a request that cannot be
@@ -26,27 +29,33 @@ type retryRules struct {
 	// failed without one. A matcher can be among both.
 	onAnswer, onFailure caddyhttp.MatcherSets
 
+	on         *retryOn // nil without retry_on
+	rounds     bool     // failures to connect, and waits for a backend, are retried
+	backoff    backoff  // base 0 without retry_backoff
+	tryTimeout time.Duration
+	budget     *lb.BudgetLimit // nil without retry_budget
+
 	logger *zap.Logger
 }
 
-// provision loads the matchers. lb may be nil.
-func (r *retryRules) provision(ctx caddy.Context, lb *LoadBalancing) error {
-	r.logger = ctx.Logger()
-	if lb == nil {
+// provision takes over what is configured and loads the matchers. c may be nil.
+func (r *retryRules) provision(ctx caddy.Context, c *LoadBalancing) error {
+	r.logger, r.rounds = ctx.Logger(), true
+	if c == nil {
 		return nil
 	}
-	r.retries, r.duration, r.interval = lb.Retries, time.Duration(lb.TryDuration), time.Duration(lb.TryInterval)
+	r.retries, r.duration, r.interval = c.Retries, time.Duration(c.TryDuration), time.Duration(c.TryInterval)
 	if r.duration > 0 && r.interval == 0 {
 		r.interval = defaultTryInterval
 	}
-	loaded, err := ctx.LoadModule(lb, "RetryMatchRaw")
+	loaded, err := ctx.LoadModule(c, "RetryMatchRaw")
 	if err != nil {
 		return fmt.Errorf("lb_retry_match: %w", err)
 	}
-	if err := lb.RetryMatch.FromInterface(loaded); err != nil {
+	if err := c.RetryMatch.FromInterface(loaded); err != nil {
 		return fmt.Errorf("lb_retry_match: %w", err)
 	}
-	for _, set := range lb.RetryMatch {
+	for _, set := range c.RetryMatch {
 		answer, failed := looksAt(set)
 		if answer {
 			r.onAnswer = append(r.onAnswer, set)
@@ -55,6 +64,30 @@ func (r *retryRules) provision(ctx caddy.Context, lb *LoadBalancing) error {
 			r.onFailure = append(r.onFailure, set)
 		}
 	}
+	return r.provisionOn(c)
+}
+
+// provisionOn takes over what reverse_proxy does not have.
+func (r *retryRules) provisionOn(c *LoadBalancing) (err error) {
+	if err := c.validateRetries(); err != nil {
+		return err
+	}
+	if r.on, err = parseRetryOn(c.RetryOn); err != nil {
+		return err
+	}
+	if r.on != nil && r.retries == 0 && r.duration == 0 {
+		r.retries, r.rounds = defaultRetriesOn, r.on.connect
+	}
+	if b := c.RetryBackoff; b != nil {
+		r.backoff = backoff{base: time.Duration(b.Base), max: time.Duration(b.max()), jitter: rand.Int64N}
+	}
+	if b := c.RetryBudget; b != nil {
+		r.budget = &lb.BudgetLimit{Share: b.Percent / 100, MinPerSecond: defaultRetriesPerSecond}
+		if b.MinPerSecond != nil {
+			r.budget.MinPerSecond = *b.MinPerSecond
+		}
+	}
+	r.tryTimeout = time.Duration(c.TryTimeout)
 	return nil
 }
 
@@ -71,9 +104,13 @@ func (r *retryRules) left(ex *exchange) bool {
 
 // allowsFailed reports whether a request that a backend may have seen part of can be sent again: what is
 // configured for failed requests, else GET.
-func (r *retryRules) allowsFailed(ex *exchange) bool {
+func (r *retryRules) allowsFailed(ex *exchange, c cause) bool {
+	method := ex.current.Load().req.Method
+	if r.on != nil && r.on.afterCause(c, method) {
+		return true
+	}
 	if len(r.onFailure) == 0 {
-		return ex.current.Load().req.Method == http.MethodGet
+		return r.on == nil && method == http.MethodGet
 	}
 	ex.failedTry = true
 	defer func() { ex.failedTry = false }()

@@ -19,6 +19,8 @@ type stats struct {
 	ejections atomic.Uint64 // by outlier detection
 	overflows atomic.Uint64 // that it did not make since as many were out as may be
 
+	overflowLogged atomic.Int64 // when one of those was logged last
+
 	emptyTold atomic.Int64 // the drain, by its time, in the course of which the backend was told to be empty
 }
 

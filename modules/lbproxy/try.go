@@ -14,10 +14,12 @@ const (
 	causeProtocol              // the answer was not valid HTTP
 	causeCanceled              // the client went away; not the backend's failure
 	causeBody                  // the client's body could not be read, or was too large; not the backend's failure
+	causeHedged                // another backend answered first; not the backend's failure
+	causeLimit                 // a limit of the pool on connections; not the backend's failure
 	numCauses
 )
 
-var causeNames = [numCauses]string{"", "connect", "timeout", "broken", "protocol", "canceled", "body"}
+var causeNames = [numCauses]string{"", "connect", "timeout", "broken", "protocol", "canceled", "body", "hedged", "limit"}
 
 func (c cause) String() string { return causeNames[c] }
 
@@ -29,7 +31,7 @@ type try struct {
 	// Begun is when the request was given to the backend.
 	Begun time.Time
 
-	// Latency is the time until the answer's header was complete; meaningless when Status is 0.
+	// Latency is the time until the answer's header was complete, or until the try ended without one.
 	Latency time.Duration
 
 	// Cause says why the try failed. A broken answer has both a Status and a Cause.
@@ -45,7 +47,7 @@ type try struct {
 // failed reports whether the backend failed: it is at fault for the cause, or answered that it cannot serve.
 func (t *try) failed() bool {
 	switch t.Cause {
-	case causeNone, causeCanceled, causeBody:
+	case causeNone, causeCanceled, causeBody, causeHedged, causeLimit:
 		return t.Status >= 500
 	default:
 		return true

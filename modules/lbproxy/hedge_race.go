@@ -1,0 +1,205 @@
+package lbproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddylb/caddy-lb/lb"
+)
+
+// errHedged ends a try of a hedged request when another one has the answer.
+var errHedged = errors.New("another backend answered first")
+
+// race is the two tries of a hedged request. The request's goroutine carries the first one; when that takes too long, a timer's
+// goroutine picks a second backend and carries the second one. The request's goroutine touches nothing that the other one uses until that is
+// done, and releases both.
+type race struct {
+	ex    *exchange
+	first *attempt
+
+	making sync.Mutex // held while a request is made for a backend: placeholders show the current try
+
+	second atomic.Pointer[attempt] // nil until it is about to be sent
+	winner atomic.Pointer[attempt] // the first with a good answer
+	done   chan struct{}           // closed when the second has come to its end, or was not made
+
+	res     *http.Response // of the second
+	err     error
+	givenUp bool // the second was interrupted when it ended
+
+	settled bool // result is known
+	result  hedgeResult
+}
+
+// sendHedged is send for a request that is given to a second backend when the first takes too long.
+func (ex *exchange) sendHedged(first *attempt) (*attempt, *failure) {
+	pool := first.pool
+	if ex.latest.before == nil {
+		pool.state.hedges.Request(lb.Monotonic())
+	}
+	delay, ok := ex.h.hedging.after(pool.state)
+	if !ok || !ex.mayHedge() {
+		res, err := first.carry() //nolint:bodyclose // respond and reject close it
+		ex.observeHedging(first, err)
+		return first, first.judge(res, err)
+	}
+	first.makeInterruptible()
+	r := &race{ex: ex, first: first, done: make(chan struct{})}
+	ex.race = r
+	timer := time.AfterFunc(delay, r.hedge)
+	res, err := first.carry() //nolint:bodyclose // respond, reject and lose close it
+	if timer.Stop() {
+		ex.race = nil // it may be hedged when it is tried again
+		ex.observeHedging(first, err)
+		return first, first.judge(res, err)
+	}
+	return r.settle(res, err)
+}
+
+// observeHedging takes the time of a try into account that was answered.
+func (ex *exchange) observeHedging(a *attempt, err error) {
+	if err == nil {
+		ex.h.hedging.observe(a.pool.state, a.try.Latency)
+	}
+}
+
+// hedge carries the second try, on a goroutine of its own.
+func (r *race) hedge() {
+	defer close(r.done)
+	defer func() {
+		if v := recover(); v != nil { // nobody else would: the request's own goroutine has the server for that
+			r.err = fmt.Errorf("panic: %v", v)
+			r.ex.h.logger.Error("hedging a request panicked", zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
+		}
+	}()
+	a := r.begin()
+	if a == nil {
+		return
+	}
+	a.makeInterruptible()
+	r.second.Store(a)
+	if r.winner.Load() != nil {
+		a.cancel(errHedged) // whoever won may have looked before there was anybody to interrupt
+	}
+	r.res, r.err = a.carry()
+	r.givenUp = a.superseded(r.err)
+	if r.good(r.res, r.err) && r.winner.CompareAndSwap(nil, a) {
+		r.first.interrupt(errHedged)
+	}
+}
+
+// begin picks another backend for the request, if the budget allows one, and makes the request for it. Nobody waits in a queue for that.
+func (r *race) begin() *attempt {
+	ex := r.ex
+	state := ex.pool.state
+	if r.winner.Load() != nil || state.queue.Len() > 0 {
+		return nil
+	}
+	// A client stays with the backend of its cookie: the second one is for this request alone.
+	client := ex.pick.Writer
+	ex.pick.Writer = &discard{header: make(http.Header)}
+	m := ex.take()
+	ex.pick.Writer = client
+	if m == nil {
+		return nil
+	}
+	a := &attempt{Context: ex.in.Context(), ex: ex, member: m, pool: ex.pool, quiet: true}
+	if !state.hedges.Take(ex.h.hedging.limit, lb.Monotonic()) {
+		a.release()
+		return nil
+	}
+	ex.pick.Tried.Add(m.Backend)
+	r.making.Lock()
+	defer r.making.Unlock()
+	ex.tries++
+	if f := a.prepare(); f != nil {
+		a.release()
+		return nil
+	}
+	return a
+}
+
+// good reports whether an answer ends the race.
+func (r *race) good(res *http.Response, err error) bool {
+	return err == nil && res.StatusCode < http.StatusInternalServerError &&
+		!r.ex.h.retry.on.afterStatus(res.StatusCode, r.ex.out.Method)
+}
+
+// settle ends the race, given what came of the first try, and goes on with the better one.
+func (r *race) settle(res *http.Response, err error) (*attempt, *failure) {
+	ex, first := r.ex, r.first
+	givenUp := first.superseded(err)
+	if r.good(res, err) && r.winner.CompareAndSwap(nil, first) {
+		if a := r.second.Load(); a != nil {
+			a.interrupt(errHedged)
+		}
+	}
+	<-r.done
+	second := r.second.Load()
+	if second == nil { // nobody was there to be asked
+		ex.race = nil
+		ex.current.Store(first)
+		ex.observeHedging(first, err)
+		return first, first.judge(res, err)
+	}
+	second.before, ex.latest = ex.latest, second
+	ex.again++
+	if err == nil || r.winner.Load() == second {
+		// That it was given up says that it would have taken longer.
+		ex.h.hedging.observe(first.pool.state, first.try.Latency)
+	}
+	taken, loser := first, second
+	r.settled, r.result = true, hedgeLost
+	if won := r.winner.Load(); won == second || won == nil && err != nil && r.err == nil {
+		taken, loser, r.result = second, first, hedgeWon
+	}
+	first.pool.state.hedged[r.result].Add(1)
+	if taken == second {
+		loser.lose(res, err, givenUp)
+		res, err = r.res, r.err
+	} else {
+		loser.lose(r.res, r.err, r.givenUp)
+	}
+	loser.release()
+	ex.current.Store(taken)
+	ex.showTry(taken)
+	return taken, taken.judge(res, err)
+}
+
+// superseded reports whether the attempt, which came to err, was interrupted since another one has the answer. The engine is
+// interrupted before the context, so that either may know first.
+func (a *attempt) superseded(err error) bool {
+	return errors.Is(err, errHedged) || errors.Is(context.Cause(a.Context), errHedged)
+}
+
+// lose notes what came of a try whose answer is not needed. givenUp says that it failed by being interrupted.
+func (a *attempt) lose(res *http.Response, err error, givenUp bool) {
+	switch {
+	case err == nil:
+		a.note(res)
+		if res.Body != nil {
+			_ = res.Body.Close()
+		}
+	case givenUp:
+		a.try.Cause, a.try.Err = causeHedged, errHedged
+	default:
+		f := a.classify(err)
+		a.try.Cause, a.try.Err = f.cause, f.err
+	}
+}
+
+// hedgedBy says how the request was hedged; empty when it was not.
+func (ex *exchange) hedgedBy() string {
+	if ex.race == nil || !ex.race.settled {
+		return ""
+	}
+	return hedgeResults[ex.race.result]
+}
