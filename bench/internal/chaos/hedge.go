@@ -24,6 +24,7 @@ func runHedge(ctx context.Context, b *Bed, p proxy.Peer) ([]Figure, error) {
 	}
 	figures := []Figure{
 		count("requests without hedging", len(without.samples)),
+		percent("of them at the slow backend", float64(without.slow), float64(without.reached)),
 		millis("p50 without hedging", without.samples.Quantile(0.5)),
 		millis("p99 without hedging", without.samples.Quantile(0.99)),
 		millis("p99.9 without hedging", without.samples.Quantile(0.999)),
@@ -40,6 +41,7 @@ func runHedge(ctx context.Context, b *Bed, p proxy.Peer) ([]Figure, error) {
 	return append(figures,
 		failures("failed", append(without.samples, with.samples...)).atMost(0, 0),
 		count("requests with hedging", len(with.samples)),
+		percent("of all tries at the slow backend", float64(with.slow), float64(with.reached)),
 		millis("p50 with hedging", with.samples.Quantile(0.5)),
 		millis("p99 with hedging", with.samples.Quantile(0.99)),
 		millis("p99.9 with hedging", after),
@@ -51,6 +53,7 @@ func runHedge(ctx context.Context, b *Bed, p proxy.Peer) ([]Figure, error) {
 type hedgeRun struct {
 	samples client.Samples
 	reached int64 // requests at the backends
+	slow    int64 // those of them that were at the slow one
 }
 
 func hedgeLoad(ctx context.Context, b *Bed, p proxy.Peer, hedged bool) (*hedgeRun, error) {
@@ -70,12 +73,12 @@ func hedgeLoad(ctx context.Context, b *Bed, p proxy.Peer, hedged bool) (*hedgeRu
 		return nil, err
 	}
 	learn.Stop()
-	before := s.fleet.Total()
+	before, slowBefore := s.fleet.Total(), s.fleet[0].Counts()
 	load := client.Open(ctx, rate, client.Get(h1, "/"))
 	defer load.Stop()
 	if err := pause(ctx, times(b, 20*time.Second, 2*time.Second)); err != nil {
 		return nil, err
 	}
 	samples := load.Stop()
-	return &hedgeRun{samples, since(before, s.fleet.Total()).Requests}, nil
+	return &hedgeRun{samples, since(before, s.fleet.Total()).Requests, since(slowBefore, s.fleet[0].Counts()).Requests}, nil
 }

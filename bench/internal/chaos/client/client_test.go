@@ -30,7 +30,7 @@ func TestFaults(t *testing.T) {
 	send := Get(c, "/")
 	expect := func(what string, want Outcome) {
 		t.Helper()
-		if _, _, got := send(0); got != want {
+		if got := send(0).Outcome; got != want {
 			t.Errorf("%s: %s, want %s", what, got, want)
 		}
 	}
@@ -41,10 +41,10 @@ func TestFaults(t *testing.T) {
 	expect("resetting", Broken)
 	b.Break(fleet.Hang)
 	hasty := &H1{Addr: b.Addr(), Timeout: 50 * time.Millisecond}
-	if _, _, got := Get(hasty, "/")(0); got != Timeout {
+	if got := Get(hasty, "/")(0).Outcome; got != Timeout {
 		t.Errorf("hanging: %s", got)
 	}
-	if _, _, got := Get(hasty, fleet.HealthPath)(0); got != Timeout {
+	if got := Get(hasty, fleet.HealthPath)(0).Outcome; got != Timeout {
 		t.Errorf("the health check of what hangs: %s", got)
 	}
 	b.Break(fleet.None)
@@ -66,8 +66,7 @@ func TestHangEnds(t *testing.T) {
 	b.Break(fleet.Hang)
 	done := make(chan Outcome, 1)
 	go func() {
-		_, _, outcome := Get(c, "/")(0)
-		done <- outcome
+		done <- Get(c, "/")(0).Outcome
 	}()
 	for b.Counts().Requests == 0 {
 		time.Sleep(time.Millisecond)
@@ -102,7 +101,7 @@ func TestStaleAndCut(t *testing.T) {
 	}()
 	c := &H1{Addr: ln.Addr().String(), Timeout: 5 * time.Second}
 	for i, want := range []Outcome{OK, Stale, Cut} {
-		if _, _, got := Get(c, "/")(i); got != want {
+		if got := Get(c, "/")(i).Outcome; got != want {
 			t.Errorf("request %d: %s, want %s", i, got, want)
 		}
 	}
@@ -121,21 +120,21 @@ func TestWebSocketAndUpload(t *testing.T) {
 	b, c := one(t)
 	ws := WebSocket(b.Addr(), 5*time.Second)
 	for seq := range 3 {
-		if _, _, got := ws(seq); got != OK {
+		if got := ws(seq).Outcome; got != OK {
 			t.Fatalf("message %d: %s", seq, got)
 		}
 	}
 	b.Kill()
-	if _, _, got := ws(3); got != Cut {
+	if got := ws(3).Outcome; got != Cut {
 		t.Errorf("after the end of the backend: %s", got)
 	}
 	if err := b.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, got := ws(4); got != OK {
+	if got := ws(4).Outcome; got != OK {
 		t.Errorf("another connection: %s", got)
 	}
-	if _, _, got := Upload(c, 3, 100, time.Millisecond)(0); got != OK {
+	if got := Upload(c, 3, 100, time.Millisecond)(0).Outcome; got != OK {
 		t.Errorf("upload: %s", got)
 	}
 }
@@ -145,10 +144,10 @@ func TestOpenLoad(t *testing.T) {
 	const distance = 5 * time.Millisecond
 	block := make(chan struct{})
 	sent := make(chan int, 100)
-	run := Open(context.Background(), float64(time.Second/distance), func(seq int) (int, string, Outcome) {
+	run := Open(context.Background(), float64(time.Second/distance), func(seq int) Answer {
 		sent <- seq
 		<-block
-		return 200, "", OK
+		return Answer{Status: 200, Outcome: OK}
 	})
 	for range 4 {
 		<-sent

@@ -30,25 +30,28 @@ type conn struct {
 }
 
 // Do sends a request once and reads the answer.
-func (c *H1) Do(req *http.Request) (status int, backend string, outcome Outcome) {
+func (c *H1) Do(req *http.Request) Answer {
 	cn, err := c.connection()
 	if err != nil {
-		return 0, "", failure(err, Refused)
+		return Answer{Outcome: failure(err, Refused)}
 	}
 	_ = cn.SetDeadline(time.Now().Add(c.Timeout))
 	// An answer may come although the request could not be written to its end.
 	writeErr := req.Write(cn)
+	a := Answer{Written: time.Now()}
 	if _, err := cn.r.Peek(1); err != nil {
 		cn.Close()
+		a.Outcome = failure(err, Cut)
 		if cn.reused {
-			return 0, "", failure(err, Stale)
+			a.Outcome = failure(err, Stale)
 		}
-		return 0, "", failure(err, Cut)
+		return a
 	}
 	resp, err := http.ReadResponse(cn.r, req)
 	if err != nil {
 		cn.Close()
-		return 0, "", failure(err, Cut)
+		a.Outcome = failure(err, Cut)
+		return a
 	}
 	_, err = io.Copy(io.Discard, resp.Body)
 	resp.Body.Close()
@@ -57,19 +60,19 @@ func (c *H1) Do(req *http.Request) (status int, backend string, outcome Outcome)
 	} else {
 		c.put(cn)
 	}
-	backend = resp.Header.Get(fleet.BackendField)
+	a.Status, a.Backend, a.Outcome = resp.StatusCode, resp.Header.Get(fleet.BackendField), OK
 	switch {
 	case err != nil:
-		return resp.StatusCode, backend, failure(err, Broken)
-	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		return resp.StatusCode, backend, Status
+		a.Outcome = Broken
+	case a.Status < 200 || a.Status > 299:
+		a.Outcome = Status
 	}
-	return resp.StatusCode, backend, OK
+	return a
 }
 
-// failure names an error, unless it is a timeout. A body that does not end in time is broken all the same.
+// failure names an error, unless it is a timeout.
 func failure(err error, otherwise Outcome) Outcome {
-	if errors.Is(err, os.ErrDeadlineExceeded) && otherwise != Broken {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return Timeout
 	}
 	return otherwise

@@ -24,10 +24,10 @@ const SeqField = "X-Seq"
 
 // Get sends GET requests to a path.
 func Get(c *H1, path string) Send {
-	return func(seq int) (int, string, Outcome) {
+	return func(seq int) Answer {
 		req, err := http.NewRequest(http.MethodGet, "http://"+host+path, http.NoBody)
 		if err != nil {
-			return 0, "", Refused
+			return Answer{Outcome: Refused}
 		}
 		req.Header.Set(SeqField, strconv.Itoa(seq))
 		return c.Do(req)
@@ -36,11 +36,11 @@ func Get(c *H1, path string) Send {
 
 // Upload sends chunked bodies over some time.
 func Upload(c *H1, chunks, size int, pause time.Duration) Send {
-	return func(int) (int, string, Outcome) {
+	return func(int) Answer {
 		body := &slowBody{left: chunks, chunk: bytes.Repeat([]byte("x"), size), pause: pause}
 		req, err := http.NewRequest(http.MethodPost, "http://"+host+fleet.UploadPath, body)
 		if err != nil {
-			return 0, "", Refused
+			return Answer{Outcome: Refused}
 		}
 		return c.Do(req)
 	}
@@ -74,29 +74,29 @@ func H2(addr, certFile string, timeout time.Duration) (Send, func(), error) {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(true)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: host}, Protocols: protocols}
-	send := func(int) (int, string, Outcome) {
+	send := func(int) Answer {
 		ctx, cancel := context.WithTimeout(context.Background(), timeout)
 		defer cancel()
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+addr+"/", http.NoBody)
 		if err != nil {
-			return 0, "", Refused
+			return Answer{Outcome: Refused}
 		}
 		req.Host = host
 		resp, err := transport.RoundTrip(req)
 		if err != nil {
 			if errors.Is(err, context.DeadlineExceeded) {
-				return 0, "", Timeout
+				return Answer{Outcome: Timeout}
 			}
-			return 0, "", Cut
+			return Answer{Outcome: Cut}
 		}
 		defer resp.Body.Close()
 		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-			return resp.StatusCode, "", Broken
+			return Answer{Status: resp.StatusCode, Outcome: Broken}
 		}
 		if resp.StatusCode != http.StatusOK {
-			return resp.StatusCode, "", Status
+			return Answer{Status: resp.StatusCode, Outcome: Status}
 		}
-		return resp.StatusCode, resp.Header.Get(fleet.BackendField), OK
+		return Answer{Status: resp.StatusCode, Backend: resp.Header.Get(fleet.BackendField), Outcome: OK}
 	}
 	return send, transport.CloseIdleConnections, nil
 }
@@ -104,18 +104,18 @@ func H2(addr, certFile string, timeout time.Duration) (Send, func(), error) {
 // WebSocket keeps a connection and sends messages that have to come back. One whose connection ended opens another for the next.
 func WebSocket(addr string, timeout time.Duration) Send {
 	var ws *webSocket
-	return func(seq int) (int, string, Outcome) {
+	return func(seq int) Answer {
 		if ws == nil {
 			var outcome Outcome
 			if ws, outcome = dialWebSocket(addr, timeout); outcome != OK {
-				return 0, "", outcome
+				return Answer{Outcome: outcome}
 			}
 		}
 		if err := ws.exchange(fmt.Appendf(nil, "message %d", seq), timeout); err != nil {
 			ws.Close()
 			ws = nil
-			return 0, "", failure(err, Cut)
+			return Answer{Outcome: failure(err, Cut)}
 		}
-		return http.StatusSwitchingProtocols, "", OK
+		return Answer{Status: http.StatusSwitchingProtocols, Outcome: OK}
 	}
 }

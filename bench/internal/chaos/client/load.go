@@ -7,7 +7,15 @@ import (
 )
 
 // Send sends one request, or does what else counts as one.
-type Send func(seq int) (status int, backend string, outcome Outcome)
+type Send func(seq int) Answer
+
+// Answer is what came of a request.
+type Answer struct {
+	Status  int    // 0 without an answer
+	Backend string // by index
+	Outcome Outcome
+	Written time.Time // when the whole request had been handed to the kernel, if that is known
+}
 
 // Run is a load and what came of it. Its methods are safe for concurrent use.
 type Run struct {
@@ -71,8 +79,8 @@ func wait(ctx context.Context, d time.Duration) bool {
 
 func (r *Run) one(seq int, due time.Duration, send Send) {
 	s := Sample{Seq: seq, Due: due, Sent: r.Now()}
-	s.Status, s.Backend, s.Outcome = send(seq)
-	s.End = r.Now()
+	a := send(seq)
+	s.Status, s.Backend, s.Outcome, s.Written, s.End = a.Status, a.Backend, a.Outcome, a.Written.Sub(r.start), r.Now()
 	r.mu.Lock()
 	r.samples = append(r.samples, s)
 	r.mu.Unlock()

@@ -27,7 +27,8 @@ const (
 type Sample struct {
 	Seq     int
 	Due     time.Duration // when it was to be sent; its latency counts from then
-	Sent    time.Duration
+	Sent    time.Duration // when it began to be sent
+	Written time.Duration // when it had been sent, if that is known
 	End     time.Duration
 	Status  int
 	Backend string
@@ -96,16 +97,16 @@ func (s Samples) Causes() map[Outcome]int {
 	return causes
 }
 
-// Overtaken counts those that were served after one sent more than slack later. The argument is when requests were sent, in the order in which they
-// were served.
-func Overtaken(sent []time.Duration, slack time.Duration) int {
+// Overtaken counts the requests that were served after one which began to be sent more than slack after they had been sent, of
+// requests in the order in which they were served.
+func (s Samples) Overtaken(slack time.Duration) int {
 	n := 0
 	var latest time.Duration
-	for _, at := range sent {
-		if at+slack < latest {
+	for _, x := range s {
+		if x.Written+slack < latest {
 			n++
 		}
-		latest = max(latest, at)
+		latest = max(latest, x.Sent)
 	}
 	return n
 }

@@ -44,8 +44,16 @@ func TestOvertaken(t *testing.T) {
 		"the newest first":   {[]time.Duration{90 * ms, 60 * ms, 30 * ms}, 2},
 		"late after several": {[]time.Duration{50 * ms, 49 * ms, 51 * ms, 5 * ms, 6 * ms}, 2},
 	} {
-		if got := Overtaken(tt.sent, 10*ms); got != tt.want {
+		var served Samples
+		for _, at := range tt.sent {
+			served = append(served, Sample{Sent: at, Written: at})
+		}
+		if got := served.Overtaken(10 * ms); got != tt.want {
 			t.Errorf("%s: got %d, want %d", name, got, tt.want)
 		}
+	}
+	// One that took long to send was not overtaken meanwhile.
+	if got := (Samples{{Sent: 50 * ms, Written: 51 * ms}, {Sent: 0, Written: 45 * ms}}).Overtaken(10 * ms); got != 0 {
+		t.Errorf("slow to send: got %d, want 0", got)
 	}
 }

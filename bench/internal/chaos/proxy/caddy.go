@@ -106,15 +106,10 @@ func (p *caddyProxy) Drain(ctx context.Context, backend string) error {
 			return false, err
 		}
 		var status struct {
-			Empty *bool `json:"empty"`
+			Empty bool `json:"empty"`
 		}
-		if err := json.Unmarshal(answer, &status); err != nil {
-			return false, err
-		}
-		if status.Empty == nil {
-			return false, fmt.Errorf("the status of a drained backend does not say whether it is empty: %s", answer)
-		}
-		return *status.Empty, nil
+		err = json.Unmarshal(answer, &status)
+		return status.Empty, err
 	})
 }
 
