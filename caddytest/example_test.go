@@ -155,3 +155,18 @@ func TestExampleFilters(t *testing.T) {
 		t.Errorf("%d of 200 clients were sent to the canary, want about 20", canaries)
 	}
 }
+
+func TestExampleStaysUp(t *testing.T) {
+	s := startExample(t)
+	count := s.names(s.URL("PORT8080", "/flaky"), 60)
+	if len(count) != 2 {
+		t.Errorf("%v answered, want two backends", count)
+	}
+	broken := s.backend("flaky", "127.0.0.1:"+s.vars["PORT9006"])
+	if broken.State != "ejected" || broken.Requests != 5 {
+		t.Errorf("the broken backend is %s after %d requests, want ejected after 5", broken.State, broken.Requests)
+	}
+	if r := s.Get(s.URL("PORT8080", "/busy")); r.Status != http.StatusOK {
+		t.Errorf("status %d from a backend that is not busy", r.Status)
+	}
+}
