@@ -224,3 +224,29 @@ func TestShareOfEjectedIsBounded(t *testing.T) {
 		})
 	}
 }
+
+// An ejection holds only while somebody else could serve: not when the checks of all others fail.
+func TestLastHealthyBackendIsNotEjected(t *testing.T) {
+	b := NewBackends(t, "A", "B", "C")
+	b[0].Do(answer(http.StatusInternalServerError))
+	s := Start(t, site(three, quickCheck, detection("consecutive_5xx 2")), addresses(b...))
+	s.waitLevel(b[0], "is out in spite of its checks", func(l backendLevel) bool {
+		s.ask()
+		return l.State == "ejected" && l.Reason == "on trial: 5xx"
+	})
+	for _, other := range b[1:] {
+		other.SetHealth(http.StatusServiceUnavailable)
+		s.waitState("p", other.Addr, "down")
+	}
+	for range 5 {
+		if r := s.Get(s.URL("PORT", "/")); r.Backend() != "A" {
+			t.Errorf("with the others down: status %d from %q, want A's", r.Status, r.Backend())
+		}
+	}
+	b[1].SetHealth(http.StatusOK)
+	s.waitState("p", b[1].Addr, "up")
+	if l := s.level(b[0]); l.State != "ejected" || l.Outlier.Ejections != 2 {
+		t.Errorf("with another one back: %+v", l)
+	}
+	s.avoids(b[0], 10)
+}

@@ -186,3 +186,21 @@ func TestPanicUsesTheEjected(t *testing.T) {
 		t.Errorf("in panic shares are %v, want 10 each", count)
 	}
 }
+
+// A backend that an operator took out leaves its part of the load to the other tier; one that is configured to have none does not.
+func TestTiersWithoutTheDrained(t *testing.T) {
+	b := NewBackends(t, "A", "B", "C", "D", "E", "F", "G")
+	s := Start(t, site(fourAndTwo+"\n\t\tbackend {$G} weight 0"), addresses(b...))
+	load := func() float64 { return s.coping("p").Tiers[0].Load }
+	for _, c := range []struct {
+		order string
+		want  float64
+	}{{`{"drain":true}`, 0.7}, {`{"drain":false}`, 1}, {`{"weight":0}`, 0.7}, {`{"weight":1}`, 1}} {
+		for _, one := range b[:2] {
+			s.patch("p", one.Addr, c.order)
+		}
+		if got := load(); math.Abs(got-c.want) > 1e-9 {
+			t.Errorf("after %s of two of four the tier's load is %v, want %v", c.order, got, c.want)
+		}
+	}
+}

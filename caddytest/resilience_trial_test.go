@@ -222,7 +222,38 @@ func TestPassedCheckDoesNotReturnTheSlow(t *testing.T) {
 	})
 	seen := b[0].Checks()
 	eventually(t, "checks go on", func() bool { return b[0].Checks() > seen+4 })
-	if l := s.level(b[0]); l.State != "ejected" {
+	// A trial on the word of a check, and its failure, would be a second ejection.
+	if l := s.level(b[0]); l.State != "ejected" || l.Outlier.Ejections != 1 {
 		t.Errorf("after checks passed: %+v", l)
+	}
+}
+
+// One request at a time would be an outage where nobody else serves: a trial is waived then.
+func TestTrialIsWaivedWithoutOthers(t *testing.T) {
+	b := NewBackends(t, "A", "B", "C")
+	s := Start(t, site("backend {$A} max_requests 10\n\t\tto {$B} {$C}", quickCheck, detection("consecutive_5xx 2")), addresses(b...))
+	b[0].Do(answer(http.StatusInternalServerError))
+	s.askUntil(b[0], "ejected")
+	s.waitLevel(b[0], "is on trial", inState("trial"))
+	for _, other := range b[1:] {
+		other.SetHealth(http.StatusServiceUnavailable)
+		s.waitState("p", other.Addr, "down")
+	}
+	if l := s.level(b[0]); l.State != "up" {
+		t.Errorf("the only one that serves is %s", l.State)
+	}
+	g := newGate()
+	b[0].Do(g.ServeHTTP)
+	waiters := []*waiting{s.wait("/1"), s.wait("/2"), s.wait("/3")}
+	for range waiters {
+		g.next(t)
+	}
+	for range waiters {
+		g.letGo(t)
+	}
+	for _, w := range waiters {
+		if r := w.reply(t); r.Status != http.StatusOK {
+			t.Errorf("status %d", r.Status)
+		}
 	}
 }

@@ -55,6 +55,8 @@ type Member struct {
 	index int
 	share *share
 
+	configured int // Weight without an operator's override
+
 	// What holds in the snapshot that the member belongs to.
 	ejected       bool      // Ejection keeps it out
 	trial         Ejection  // not nil while it may have one request at a time
@@ -95,6 +97,9 @@ func (m *Member) inRotation() bool { return m.Weight > 0 && !m.Drained() }
 // EjectedNow reports whether outlier detection keeps the member out of this pool: its backend is ejected, and the pool
 // has not as many ejected already as it may have.
 func (m *Member) EjectedNow() bool { return m.ejected }
+
+// OnTrialNow reports whether the member is given one request at a time in this pool: its backend is on trial, and others serve.
+func (m *Member) OnTrialNow() bool { return m.trial != nil }
 
 // Share is the member's weight at this moment relative to the others of its tier: its Weight, less while it starts
 // slowly. Only ratios have a meaning. Policies that share out requests use it; those that hash keys use Weight, since

@@ -215,7 +215,7 @@ func (p *Pool) effective(configured []*Member) ([]*Member, map[*Backend]*share) 
 	shares := make(map[*Backend]*share, len(configured))
 	for i, c := range configured {
 		m := *c
-		m.Weight = c.Backend.Weight(c.Weight)
+		m.configured, m.Weight = c.Weight, c.Backend.Weight(c.Weight)
 		m.adaptive = p.options.Adaptive
 		m.share = p.shares[c.Backend]
 		if m.share == nil {

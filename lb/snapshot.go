@@ -117,11 +117,12 @@ func (t *Tier) IsServing(i int) bool { return t.serving[i>>6]&(1<<(i&63)) != 0 }
 // Backup reports whether the tier is that of the members kept for when no other one can serve.
 func (t *Tier) Backup() bool { return t.Priority == backupTier }
 
-// standing is the tier's part in the distribution of load, as its members' health has it.
+// standing is the tier's part in the distribution of load, as its members' health has it. A member that is configured with
+// weight 0 is not meant to have any; one that an operator took out leaves its part to others.
 func (t *Tier) standing() standing {
 	st := standing{backup: t.Backup()}
 	for _, m := range t.Members {
-		if m.Weight == 0 {
+		if m.configured == 0 && m.Weight == 0 {
 			continue
 		}
 		st.total++

@@ -206,7 +206,7 @@ func (e *entry) outlierStatus(out *BackendStatus, m *lb.Member) bool {
 		until := atMonotonic(s.Until)
 		out.Outlier.Until = &until
 		out.State, out.Reason, out.Since = stateEjected, s.Reason, since
-	case s.Phase == outlier.Trial && m.Limited():
+	case s.Phase == outlier.Trial && m.OnTrialNow():
 		out.State, out.Reason, out.Since = stateTrial, s.Reason, since
 	default:
 		return false
