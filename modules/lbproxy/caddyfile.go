@@ -77,6 +77,11 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		h.defaultResilience()
 		pool.resilient = h.PoolName == "" // a named pool has its own line
 	}
+	if h.LoadBalancing != nil {
+		if err := h.LoadBalancing.validateRetries(); err != nil {
+			return directive.WrapErr(err)
+		}
+	}
 	return pool.finish(directive, h.Headers)
 }
 

@@ -63,5 +63,14 @@ func (l *LoadBalancing) validateRetries() error {
 	if l.TryTimeout < 0 {
 		return errors.New("try_timeout must be above 0, such as 2s")
 	}
+	if l.Retries != 0 || l.TryDuration != 0 || len(l.RetryOn) > 0 {
+		return nil
+	}
+	switch {
+	case l.RetryBackoff != nil:
+		return errors.New("retry_backoff has nothing to wait for: add retry_on, lb_retries or lb_try_duration")
+	case l.RetryBudget != nil:
+		return errors.New("retry_budget has nothing to bound: add retry_on, lb_retries or lb_try_duration")
+	}
 	return nil
 }

@@ -49,7 +49,7 @@ func (ex *exchange) sendHedged(first *attempt) (*attempt, *failure) {
 	if !ok || !ex.mayHedge() {
 		res, err := first.carry() //nolint:bodyclose // respond and reject close it
 		ex.observeHedging(first, err)
-		return first, first.judge(res, err)
+		return first.judged(res, err)
 	}
 	first.makeInterruptible()
 	r := &race{ex: ex, first: first, done: make(chan struct{})}
@@ -59,7 +59,7 @@ func (ex *exchange) sendHedged(first *attempt) (*attempt, *failure) {
 	if timer.Stop() {
 		ex.race = nil // it may be hedged when it is tried again
 		ex.observeHedging(first, err)
-		return first, first.judge(res, err)
+		return first.judged(res, err)
 	}
 	return r.settle(res, err)
 }
@@ -89,7 +89,7 @@ func (r *race) hedge() {
 	if r.winner.Load() != nil {
 		a.cancel(errHedged) // whoever won may have looked before there was anybody to interrupt
 	}
-	r.res, r.err = a.carry()
+	r.res, r.err = a.carry() //nolint:bodyclose // settle closes it, or has it judged
 	r.givenUp = a.superseded(r.err)
 	if r.good(r.res, r.err) && r.winner.CompareAndSwap(nil, a) {
 		r.first.interrupt(errHedged)
@@ -148,7 +148,7 @@ func (r *race) settle(res *http.Response, err error) (*attempt, *failure) {
 		ex.race = nil
 		ex.current.Store(first)
 		ex.observeHedging(first, err)
-		return first, first.judge(res, err)
+		return first.judged(res, err)
 	}
 	second.before, ex.latest = ex.latest, second
 	ex.again++
@@ -171,7 +171,7 @@ func (r *race) settle(res *http.Response, err error) (*attempt, *failure) {
 	loser.release()
 	ex.current.Store(taken)
 	ex.showTry(taken)
-	return taken, taken.judge(res, err)
+	return taken.judged(res, err)
 }
 
 // superseded reports whether the attempt, which came to err, was interrupted since another one has the answer. The engine is

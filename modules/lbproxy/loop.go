@@ -146,7 +146,7 @@ func (ex *exchange) send(a *attempt) (*attempt, *failure) {
 		return ex.sendHedged(a)
 	}
 	res, err := a.carry() //nolint:bodyclose // respond, reject and switchProtocols close it
-	return a, a.judge(res, err)
+	return a.judged(res, err)
 }
 
 // carry does the round trip, and takes its time.
@@ -161,6 +161,12 @@ func (a *attempt) carry() (res *http.Response, err error) {
 	}
 	a.try.Latency = time.Since(a.begun)
 	return res, err
+}
+
+// judged is judge, together with the attempt.
+func (a *attempt) judged(res *http.Response, err error) (*attempt, *failure) {
+	f := a.judge(res, err)
+	return a, f
 }
 
 // judge says what came of a round trip: nil for an answer that is to go to the client.

@@ -44,6 +44,9 @@ func (collector) Describe(ch chan<- *prometheus.Desc) {
 	} {
 		ch <- d
 	}
+	for _, d := range requestDescs {
+		ch <- d
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -56,6 +59,7 @@ func (collector) Collect(ch chan<- prometheus.Metric) {
 			}
 		}
 		collectPool(ch, p)
+		collectRequests(ch, p)
 		for _, l := range p.lookups {
 			ch <- prometheus.MustNewConstMetric(lookupsDesc, prometheus.CounterValue, float64(l.state.failures.Load()), p.Name(), l.name)
 			if last := l.state.last.Load(); last != nil {

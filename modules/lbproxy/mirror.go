@@ -121,15 +121,23 @@ func (m *mirror) provision(ctx caddy.Context, h *Handler, config *Mirror) (err e
 
 // poolOfAddress is a pool of one backend.
 func poolOfAddress(address string) (*PoolConfig, error) {
+	written, err := parseWrittenAddress(address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", address, err)
+	}
+	dials, err := written.dials()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", address, err)
+	case len(dials) != 1:
+		return nil, fmt.Errorf("%s is not one address but %d: make them a pool, and mirror to that", address, len(dials))
+	}
 	config := new(PoolConfig)
 	parser := newPoolParser(config)
 	d := caddyfile.NewDispenser([]caddyfile.Token{{Text: "mirror"}})
 	d.Next()
 	if err := parser.addUpstreams(d, address); err != nil {
 		return nil, err
-	}
-	if len(config.Upstreams) != 1 {
-		return nil, fmt.Errorf("%s is not one address but %d: make them a pool, and mirror to that", address, len(config.Upstreams))
 	}
 	return config, parser.finish(d, nil)
 }

@@ -1,0 +1,29 @@
+package lbproxy
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// The metrics of what a pool's requests took beyond one try.
+var (
+	retriesDesc  = describePool("retries_total", "Requests given to a backend again after one had them, each time.")
+	deniedDesc   = describePool("retries_denied_total", "Retries not made for want of budget, or since as many were under way as may be.", "reason")
+	hedgesDesc   = describePool("hedges_total", "Requests given to a second backend while the first had them; won is by the second.", "result")
+	mirroredDesc = describePool("mirrored_total", "Copies of requests for this pool, by what became of them.", "result")
+)
+
+var requestDescs = []*prometheus.Desc{retriesDesc, deniedDesc, hedgesDesc, mirroredDesc}
+
+func collectRequests(ch chan<- prometheus.Metric, p *pool) {
+	emit := func(d *prometheus.Desc, value uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), append([]string{p.Name()}, labels...)...)
+	}
+	emit(retriesDesc, p.state.retried.Load())
+	for i, reason := range denials {
+		emit(deniedDesc, p.state.denied[i].Load(), reason)
+	}
+	for i, result := range hedgeResults {
+		emit(hedgesDesc, p.state.hedged[i].Load(), result)
+	}
+	for i, result := range mirrorResults {
+		emit(mirroredDesc, p.state.mirrored[i].Load(), result)
+	}
+}
