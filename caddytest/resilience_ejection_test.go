@@ -250,3 +250,24 @@ func TestLastHealthyBackendIsNotEjected(t *testing.T) {
 	}
 	s.avoids(b[0], 10)
 }
+
+// Where the share comes to less than one backend nothing is ever ejected, which is said.
+func TestDetectionOfNobodyIsLogged(t *testing.T) {
+	b := NewBackends(t, "A", "B", "C")
+	b[0].Do(answer(http.StatusInternalServerError))
+	idle := func(l LogLine) bool { return strings.HasPrefix(l.Text("msg"), "outlier detection will eject no backend") }
+	s := Start(t, site(three, "outlier_detection"), addresses(b...))
+	s.WaitLog(t, "that nobody can be ejected", idle)
+	for range 30 {
+		s.ask()
+	}
+	if l := s.level(b[0]); l.State != "up" || s.poolMetric("ejections_overflowed_total", "backend", b[0].Addr) == 0 {
+		t.Errorf("after %d failures: %+v", l.Failures, l)
+	}
+	s.mustReload(site(three, block("outlier_detection", "always_eject_one")))
+	s.Client.CloseIdleConnections()
+	if n := s.countLog(idle); n != 1 {
+		t.Errorf("it is said %d times, want once, with the first configuration", n)
+	}
+	s.askUntil(b[0], "ejected")
+}

@@ -3,6 +3,7 @@ package caddytest
 import (
 	"fmt"
 	"net/http"
+	"sync"
 	"testing"
 )
 
@@ -52,6 +53,48 @@ func TestQueueKeepsOrder(t *testing.T) {
 		}
 	}
 	s.waitQueued(0)
+}
+
+// A request that comes just when a place becomes free does not overtake those who wait for it.
+func TestQueueIsNotOvertaken(t *testing.T) {
+	const n = 30
+	s, g, first := occupied(t, site(onePlace, fmt.Sprintf("queue %d 1h", n)))
+	waiters := []*waiting{first}
+	for i := range n {
+		waiters = append(waiters, s.wait(fmt.Sprint("/", i)))
+		s.waitQueued(i + 1)
+	}
+	// With the queue full these come again at once.
+	stop := make(chan struct{})
+	var intruders sync.WaitGroup
+	for range 4 {
+		client := newClient(t)
+		intruders.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := fetch(client, newRequest(t, http.MethodGet, s.URL("PORT", "/intruder"), "")); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for i := range n {
+		g.letGo(t)
+		if path := g.next(t); path != fmt.Sprint("/", i) {
+			t.Errorf("the next request is %s, want /%d", path, i)
+			break
+		}
+	}
+	close(stop)
+	close(g.leave)
+	intruders.Wait()
+	for _, w := range waiters {
+		w.reply(t)
+	}
 }
 
 // With a full queue a request is refused at once.
