@@ -97,15 +97,8 @@ func (h *Handler) provisionHedge() error {
 	if h.pool.keepsClients() {
 		return fmt.Errorf("lb_policy %s keeps clients on backends, and hedging would ask another one: leave one of both out", h.pool.policyName())
 	}
-	for _, t := range *h.ways.list.Load() {
-		switch {
-		case t.foreign:
-			return errors.New("it works with transport http only: leave hedge out, or use that transport")
-		case t.perClient:
-			return errors.New("it does not work with proxy_protocol, by which connections belong to a client: leave one of both out")
-		case t.perName != "":
-			return errors.New("it does not work with a placeholder in tls_server_name: name the server, or leave hedge out")
-		}
+	if err := h.ways.mayHedge(); err != nil {
+		return err
 	}
 	share := h.Hedge.MaxPercent
 	if share == 0 {
@@ -113,6 +106,22 @@ func (h *Handler) provisionHedge() error {
 	}
 	h.hedging = &hedging{
 		delay: time.Duration(h.Hedge.Delay), quantile: h.Hedge.Percentile / 100, limit: lb.BudgetLimit{Share: share / 100},
+	}
+	return nil
+}
+
+// mayHedge says why requests cannot be carried by two of the transports at once: they leave what they know of a try in the
+// variables of the request, or look there for it. It is nil when they can.
+func (t *transports) mayHedge() error {
+	for _, tr := range *t.list.Load() {
+		switch {
+		case tr.foreign:
+			return errors.New("it works with transport http only: leave hedge out, or use that transport")
+		case tr.perClient:
+			return errors.New("it does not work with proxy_protocol, by which connections belong to a client: leave one of both out")
+		case tr.perName != "":
+			return errors.New("it does not work with a placeholder in tls_server_name: name the server, or leave hedge out")
+		}
 	}
 	return nil
 }
@@ -146,5 +155,6 @@ func (g *hedging) observe(s *poolState, d time.Duration) {
 
 // mayHedge reports whether two backends can be given the request at once.
 func (ex *exchange) mayHedge() bool {
-	return ex.body == nil && ex.tunnel == nil && ex.upgrade == "" && isIdempotent(ex.out.Method)
+	return ex.body == nil && ex.tunnel == nil && ex.upgrade == "" && isIdempotent(ex.out.Method) &&
+		(ex.ways == ex.h.ways || ex.ways.mayHedge() == nil) // a filter or a reload may have chosen other ones
 }

@@ -113,6 +113,28 @@ func TestRetryOnKeepsTheAnswer(t *testing.T) {
 	})
 }
 
+func TestHeldBodyIsRead(t *testing.T) {
+	src, backend := io.Pipe()
+	b := holdBody(src)
+	part := make([]byte, 100)
+	for _, s := range []string{"the beginning", "and more"} {
+		_, _ = io.WriteString(backend, s)
+		if n, err := b.Read(part); string(part[:n]) != s || err != nil {
+			t.Errorf("read %q, %v, want %q", part[:n], err, s)
+		}
+	}
+	long := strings.Repeat("0123456789", drainBytes/5)
+	go func() {
+		_, _ = io.WriteString(backend, long)
+		backend.CloseWithError(io.ErrUnexpectedEOF)
+	}()
+	got, err := io.ReadAll(b)
+	if string(got) != long || err != io.ErrUnexpectedEOF {
+		t.Errorf("read %d bytes of %d, %v", len(got), len(long), err)
+	}
+	<-b.done
+}
+
 func TestAnswersTriedAgainKeepTheirConnections(t *testing.T) {
 	var opened atomic.Int32
 	counting := rawBackend(t, func(conn net.Conn, r *bufio.Reader) {

@@ -44,6 +44,12 @@ func TestTryTimeout(t *testing.T) {
 			t.Errorf("got %d %q", r.status, r.body)
 		}
 	})
+	t.Run("an upgraded connection may last", func(t *testing.T) {
+		p := startProxy(t, upstreams(startBackend(t, webSocketEcho(make(chan error, 1))).URL)+balancing(limit))
+		c := dialWebSocket(t, p)
+		time.Sleep(120 * time.Millisecond)
+		echoOnce(t, c, "still there")
+	})
 	t.Run("a body may take its time", func(t *testing.T) {
 		slow := startBackend(t, func(w http.ResponseWriter, _ *http.Request) {
 			for range 4 {
