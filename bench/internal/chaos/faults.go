@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/caddylb/caddy-lb/bench/internal/chaos/client"
@@ -27,13 +28,17 @@ const (
 	flapping
 )
 
+var faultNames = [10]string{
+	killed: "killed", hanging: "hanging", failing: "failing", slowed: "slow", resetting: "resetting", flapping: "flapping",
+	6: "well", 7: "well", 8: "well", 9: "well",
+}
+
 // faultsRun is the phases of one run, as times since the load started.
 type faultsRun struct {
 	broken, detected, restored time.Duration
-	fastFailing                fleet.Counts // of the failing backend, and of all, after detection
-	all                        fleet.Counts
+	tries                      []int64 // that each backend got after detection
 	recovery                   time.Duration
-	recovered                  bool
+	late                       []string // those that did not have their share by then
 }
 
 func runFaults(ctx context.Context, b *Bed, p proxy.Peer) ([]Figure, error) {
@@ -74,11 +79,13 @@ func faultPhases(ctx context.Context, b *Bed, f fleet.Fleet, load *client.Run) (
 		return nil, err
 	}
 	run.detected = load.Now()
-	failingFrom, allFrom := f[failing].Counts(), f.Total()
+	from := f.Counts()
 	if err := pause(ctx, times(b, 15*time.Second, 2*time.Second)); err != nil {
 		return nil, err
 	}
-	run.fastFailing, run.all = since(failingFrom, f[failing].Counts()), since(allFrom, f.Total())
+	for i, to := range f.Counts() {
+		run.tries = append(run.tries, since(from[i], to).Requests)
+	}
 	run.restored = load.Now()
 	if err := mend(); err != nil {
 		return nil, err
@@ -130,20 +137,23 @@ func flap(ctx context.Context, b *fleet.Backend) error {
 func (run *faultsRun) recover(ctx context.Context, f fleet.Fleet, load *client.Run, usual []float64) error {
 	const step, window, atLeast, longest = 250 * time.Millisecond, 4, 10 * time.Second, 90 * time.Second
 	history := [][]fleet.Counts{f.Counts()}
-	for at := time.Duration(0); at < atLeast || !run.recovered && at < longest; at = load.Now() - run.restored {
+	recovered := false
+	for at := time.Duration(0); at < atLeast || !recovered && at < longest; at = load.Now() - run.restored {
 		if err := pause(ctx, step); err != nil {
 			return err
 		}
 		history = append(history, f.Counts())
-		if run.recovered || len(history) <= window {
+		if recovered || len(history) <= window {
 			continue
 		}
 		now := rates(history[len(history)-1-window], history[len(history)-1], step*window)
-		run.recovered = true
+		run.late = nil
 		for i := range now {
-			run.recovered = run.recovered && now[i] >= usual[i]/2
+			if now[i] < usual[i]/2 {
+				run.late = append(run.late, faultNames[i])
+			}
 		}
-		run.recovery = load.Now() - run.restored
+		recovered, run.recovery = len(run.late) == 0, load.Now()-run.restored
 	}
 	return nil
 }
@@ -157,6 +167,7 @@ func (run *faultsRun) figures(all client.Samples, b *Bed) []Figure {
 	before, later := healthy.Quantile(0.99), after.Quantile(0.99)
 	figures := []Figure{
 		count("requests", len(all)),
+		sentLate(all),
 		failures("failed while healthy", healthy).atMost(0, 0),
 		failures("failed in detection, other than begun bodies", others(detection)).atMost(0, 0),
 		failures("failed after detection, other than begun bodies", others(after)).atMost(0, 0),
@@ -169,18 +180,35 @@ func (run *faultsRun) figures(all client.Samples, b *Bed) []Figure {
 		millis("p50 after detection", after.Quantile(0.5)),
 		millis("p99 after detection", later),
 		ratio("p99 after detection / p99 healthy", float64(later), float64(before)).atMost(2, 10),
-		percent("requests that went to the fast-failing backend after detection", float64(run.fastFailing.Requests), float64(run.all.Requests)).
-			atMost(1, 3),
-		ratio("tries for a request after detection", float64(run.all.Requests), float64(len(after))),
+		run.share("tries that went to the fast-failing backend after detection", failing).atMost(1, 3),
+		run.share("tries that went to the slow backend after detection", slowed),
+		run.share("tries that went to the resetting backend after detection", resetting),
+		ratio("tries for a request after detection", float64(run.sum()), float64(len(after))),
 	}
 	if b.Short {
 		return figures
 	}
 	recovery := seconds("until each had its share again", run.recovery)
-	if !run.recovered {
-		recovery.Note = "not within that time"
+	if len(run.late) > 0 {
+		recovery.Note = "not then: " + strings.Join(run.late, ", ")
 	}
 	return append(figures, recovery)
+}
+
+// share is how much of all tries after detection one backend got.
+func (run *faultsRun) share(name string, backend int) Figure {
+	if len(run.tries) == 0 {
+		return percent(name, 0, 0)
+	}
+	return percent(name, float64(run.tries[backend]), float64(run.sum()))
+}
+
+func (run *faultsRun) sum() int64 {
+	var n int64
+	for _, t := range run.tries {
+		n += t
+	}
+	return n
 }
 
 // rates is the requests a second of each backend between two counts.

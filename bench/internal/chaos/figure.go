@@ -127,3 +127,16 @@ func failures(name string, s client.Samples) Figure {
 	f.Note = strings.Join(parts, ", ")
 	return f
 }
+
+// sentLate says how far the clients themselves were held up: where many requests were, the machine was not fit to measure on.
+func sentLate(s client.Samples, how ...string) Figure {
+	const late = 10 * time.Millisecond
+	n := 0
+	for _, x := range s {
+		if x.Sent-x.Due > late {
+			n++
+		}
+	}
+	name := strings.Join(append([]string{"sent more than 10 ms late by the clients"}, how...), " ")
+	return percent(name, float64(n), float64(len(s)))
+}

@@ -69,14 +69,14 @@ func TestFaultPhases(t *testing.T) {
 	for name, want := range map[string]float64{
 		"requests":             6,
 		"failed while healthy": 0,
-		"failed in detection, other than begun bodies":                   1,
-		"failed after detection, other than begun bodies":                1,
-		"failed after all were well, other than begun bodies":            1,
-		"begun bodies broken in detection":                               1,
-		"begun bodies broken after":                                      1,
-		"until each had its share again":                                 0,
-		"p99 after detection / p99 healthy":                              2,
-		"requests that went to the fast-failing backend after detection": 0,
+		"failed in detection, other than begun bodies":                1,
+		"failed after detection, other than begun bodies":             1,
+		"failed after all were well, other than begun bodies":         1,
+		"begun bodies broken in detection":                            1,
+		"begun bodies broken after":                                   1,
+		"until each had its share again":                              0,
+		"p99 after detection / p99 healthy":                           2,
+		"tries that went to the fast-failing backend after detection": 0,
 	} {
 		if v, ok := got[name]; !ok || v < want*0.99 || v > want*1.01 {
 			t.Errorf("%s: %g, want %g", name, v, want)

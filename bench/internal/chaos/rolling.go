@@ -51,6 +51,7 @@ func runRolling(ctx context.Context, b *Bed, p proxy.Peer) ([]Figure, error) {
 	all := load.Stop()
 	return []Figure{
 		count("requests", len(all)),
+		sentLate(all),
 		failures("failed", all).atMost(0, 0),
 		millis("p99 before", all.Between(0, began).Quantile(0.99)),
 		millis("p99 while backends restarted", all.Between(began, began+took).Quantile(0.99)),

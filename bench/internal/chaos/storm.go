@@ -36,6 +36,7 @@ func runStorm(ctx context.Context, b *Bed, p proxy.Peer) ([]Figure, error) {
 	all := load.Stop()
 	return []Figure{
 		count("requests", len(all)),
+		sentLate(all),
 		ratio("tries for a request", float64(s.fleet.Total().Requests), float64(len(all))).atMost(1.2, 1.25),
 		percent("requests answered well", float64(len(all)-len(all.Failed())), float64(len(all))),
 		failures("failed other than by an error status", all.With(client.Broken, client.Stale, client.Cut, client.Refused, client.Timeout)).atMost(0, 0),
