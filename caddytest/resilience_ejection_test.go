@@ -255,7 +255,9 @@ func TestLastHealthyBackendIsNotEjected(t *testing.T) {
 func TestDetectionOfNobodyIsLogged(t *testing.T) {
 	b := NewBackends(t, "A", "B", "C")
 	b[0].Do(answer(http.StatusInternalServerError))
-	idle := func(l LogLine) bool { return strings.HasPrefix(l.Text("msg"), "outlier detection will eject no backend") }
+	idle := func(l LogLine) bool {
+		return strings.HasPrefix(l.Text("msg"), "outlier detection will eject no backend")
+	}
 	s := Start(t, site(three, "outlier_detection"), addresses(b...))
 	s.WaitLog(t, "that nobody can be ejected", idle)
 	for range 30 {

@@ -19,7 +19,13 @@ const (
 	resilientPanic       = 30 // percent
 	resilientSlowStart   = 10 * time.Second
 	resilientPolicy      = "least_latency"
+
 	resilientRetries     = 2
+	resilientBackoff     = 25 * time.Millisecond
+	resilientMaxBackoff  = 250 * time.Millisecond
+	resilientRetryBudget = 20 // percent
+	resilientTryTimeout  = 15 * time.Second
+	resilientHedge       = 95 // percentile
 )
 
 // unmarshalResilience parses `resilience default`, wherever it stands.
@@ -78,5 +84,20 @@ func (h *Handler) defaultResilience() {
 	l := h.balancing()
 	if l.Retries == 0 && l.TryDuration == 0 {
 		l.Retries = resilientRetries
+	}
+	if len(l.RetryOn) == 0 && len(l.RetryMatchRaw) == 0 {
+		l.RetryOn = []string{"connect", "timeout", "reset", "5xx"}
+	}
+	if l.RetryBackoff == nil && l.TryInterval == 0 {
+		l.RetryBackoff = &RetryBackoff{Base: caddy.Duration(resilientBackoff), Max: caddy.Duration(resilientMaxBackoff)}
+	}
+	if l.RetryBudget == nil {
+		l.RetryBudget = &RetryBudget{Percent: resilientRetryBudget}
+	}
+	if l.TryTimeout == 0 {
+		l.TryTimeout = caddy.Duration(resilientTryTimeout)
+	}
+	if h.Hedge == nil {
+		h.Hedge = &Hedge{Percentile: resilientHedge, Optional: true}
 	}
 }
