@@ -115,7 +115,7 @@ func TestLimitOfConnections(t *testing.T) {
 		shed(t, s.Get(s.URL("PORT", "/")))
 	}
 	for _, one := range b {
-		if l := s.level(one); l.State != "up" || l.Failures != 0 || l.Outlier.Ejections != 0 {
+		if l := s.level(one); l.State != "up" || l.Failures != 0 || l.Latency != 0 || l.Outlier.Ejections != 0 {
 			t.Errorf("a limit of the pool is held against %s: %+v", one.Name, l)
 		}
 	}
