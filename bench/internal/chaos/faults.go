@@ -38,7 +38,8 @@ type faultsRun struct {
 	broken, detected, restored time.Duration
 	tries                      []int64 // that each backend got after detection
 	recovery                   time.Duration
-	late                       []string // those that did not have their share by then
+	recovered                  bool
+	late                       []string // those that had not had their share just before
 }
 
 func runFaults(ctx context.Context, b *Bed, p proxy.Peer) ([]Figure, error) {
@@ -137,23 +138,25 @@ func flap(ctx context.Context, b *fleet.Backend) error {
 func (run *faultsRun) recover(ctx context.Context, f fleet.Fleet, load *client.Run, usual []float64) error {
 	const step, window, atLeast, longest = 250 * time.Millisecond, 4, 10 * time.Second, 90 * time.Second
 	history := [][]fleet.Counts{f.Counts()}
-	recovered := false
-	for at := time.Duration(0); at < atLeast || !recovered && at < longest; at = load.Now() - run.restored {
+	for at := time.Duration(0); at < atLeast || !run.recovered && at < longest; at = load.Now() - run.restored {
 		if err := pause(ctx, step); err != nil {
 			return err
 		}
 		history = append(history, f.Counts())
-		if recovered || len(history) <= window {
+		if run.recovered || len(history) <= window {
 			continue
 		}
 		now := rates(history[len(history)-1-window], history[len(history)-1], step*window)
-		run.late = nil
+		var late []string
 		for i := range now {
 			if now[i] < usual[i]/2 {
-				run.late = append(run.late, faultNames[i])
+				late = append(late, faultNames[i])
 			}
 		}
-		recovered, run.recovery = len(run.late) == 0, load.Now()-run.restored
+		run.recovered, run.recovery = len(late) == 0, load.Now()-run.restored
+		if !run.recovered {
+			run.late = late
+		}
 	}
 	return nil
 }
@@ -189,7 +192,7 @@ func (run *faultsRun) figures(all client.Samples, b *Bed) []Figure {
 		return figures
 	}
 	recovery := seconds("until each had its share again", run.recovery)
-	if len(run.late) > 0 {
+	if recovery.Note = "the last: " + strings.Join(run.late, ", "); !run.recovered {
 		recovery.Note = "not then: " + strings.Join(run.late, ", ")
 	}
 	return append(figures, recovery)
