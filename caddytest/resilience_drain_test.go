@@ -49,6 +49,11 @@ func TestDrainedIsEmptyAfterItsLastRequest(t *testing.T) {
 		s.mustReload(config)
 		s.mustReload(config + "\n# an edit elsewhere\n")
 	}
+	s.patch("p", b[1].Addr, `{"drain":true}`)
+	s.WaitLog(t, "that the other one is empty", isEmpty(b[1])) // all drained ones are looked at together
+	if n := s.countLog(isEmpty(b[0])); n != 1 {
+		t.Errorf("one drain is told %d times", n)
+	}
 	s.patch("p", b[0].Addr, `{"drain":false}`)
 	if l := s.level(b[0]); l.Empty || l.State != "up" {
 		t.Errorf("back in rotation: %+v", l)

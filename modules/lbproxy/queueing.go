@@ -76,7 +76,6 @@ func (ex *exchange) take() *lb.Member {
 		return nil
 	}
 	ex.renew = false
-	noteSticky(m)
 	return m
 }
 

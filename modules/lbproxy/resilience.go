@@ -90,7 +90,7 @@ func (p *pool) drainedEmpty(m *lb.Member) bool {
 	return lb.Monotonic()-last >= idle
 }
 
-// noteSticky notes that a request begins or ends on a backend that is out of rotation: its client belongs there.
+// noteSticky notes that a request ends on a backend that is out of rotation: its client belongs there.
 func noteSticky(m *lb.Member) {
 	if m.Drained() || m.Weight == 0 {
 		m.NoteSticky(lb.Monotonic())
