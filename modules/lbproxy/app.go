@@ -166,6 +166,9 @@ func (h *Handler) acquirePool(ctx caddy.Context) (*pool, error) {
 	if !h.empty() {
 		return nil, fmt.Errorf("a handler of the pool %q cannot have backends of its own: add them to the pool", h.PoolName)
 	}
+	if option := h.ownedOption(); option != "" {
+		return nil, fmt.Errorf("a handler of the pool %q cannot have %s of its own: move it into the pool", h.PoolName, option)
+	}
 	return app.named(h.PoolName)
 }
 

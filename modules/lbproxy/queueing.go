@@ -114,16 +114,19 @@ func (p *pool) leave() {
 // wouldWait reports whether only a free place is missing: a backend could take the request but for the number of
 // those under way.
 func (ex *exchange) wouldWait() bool {
-	crowded := ex.pool.crowded()
+	crowded, untried := ex.pool.crowded(), false
 	for _, t := range ex.pool.Snapshot().Tiers {
 		for _, m := range t.Selectable {
-			if !ex.pick.Tried.Has(m.Backend) && (crowded || m.Limited() && m.Full()) {
+			if ex.pick.Tried.Has(m.Backend) {
+				continue
+			}
+			if untried = true; crowded || m.Limited() && m.Full() {
 				return true
 			}
 		}
 	}
 	// Places may have become free since, and those who wait have them first.
-	return ex.pool.queue != nil && ex.pool.state.queue.Len() > 0 && ex.pool.Snapshot().Selectable() > ex.pick.Tried.Len()
+	return untried && ex.pool.queue != nil && ex.pool.state.queue.Len() > 0
 }
 
 // awaitPlace waits for a place, in the order in which requests came.
