@@ -40,6 +40,23 @@ func (l *Latency) Observe(d, now time.Duration) {
 	}
 }
 
+// AtLeast takes note of an answer that was given up after d, and would have taken longer. An average above d stays as it was, as long as
+// there is such news each second: nothing says that answers have become faster. One below d rises to it.
+func (l *Latency) AtLeast(d, now time.Duration) {
+	for {
+		old := l.bits.Load()
+		next := float32(max(d, 1))
+		if old != 0 {
+			cost, at := unpack(old)
+			stale := max(0, elapsed(at, now)-time.Second)
+			next = max(next, cost*float32(math.Exp(-float64(stale)/float64(latencyDecay))))
+		}
+		if l.bits.CompareAndSwap(old, pack(next, now)) {
+			return
+		}
+	}
+}
+
 // Read returns the average as it stands at now: what was observed, decayed by the silence since. ok is false
 // when nothing was observed yet.
 func (l *Latency) Read(now time.Duration) (average time.Duration, ok bool) {
@@ -52,6 +69,14 @@ func (l *Latency) Read(now time.Duration) (average time.Duration, ok bool) {
 		cost *= float32(math.Exp(-float64(age) / float64(latencyDecay)))
 	}
 	return time.Duration(cost), true
+}
+
+// Last returns the average as it stood after the latest observation, without the decay of the silence since. ok is false when
+// nothing was observed yet.
+func (l *Latency) Last() (average time.Duration, ok bool) {
+	bits := l.bits.Load()
+	cost, _ := unpack(bits)
+	return time.Duration(cost), bits != 0
 }
 
 func pack(cost float32, now time.Duration) uint64 {

@@ -73,3 +73,23 @@ func TestLatencyDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }
+
+func TestLatencyOfAnswersGivenUp(t *testing.T) {
+	var l lb.Latency
+	l.AtLeast(5*time.Millisecond, 0)
+	if got, ok := l.Read(0); !ok || got != 5*time.Millisecond {
+		t.Errorf("average %v after an answer that took more than 5 ms", got)
+	}
+	l.Observe(200*time.Millisecond, 0)
+	now := time.Duration(0)
+	for ; now < time.Minute; now += 500 * time.Millisecond {
+		l.AtLeast(20*time.Millisecond, now)
+	}
+	if got, _ := l.Read(now); got < 180*time.Millisecond {
+		t.Errorf("average %v while answers are given up before they come", got)
+	}
+	l.AtLeast(20*time.Millisecond, now+time.Minute) // the first news for a minute
+	if got, _ := l.Read(now + time.Minute); got > 21*time.Millisecond {
+		t.Errorf("average %v after a minute of silence", got)
+	}
+}

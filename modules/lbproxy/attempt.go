@@ -52,6 +52,7 @@ type attempt struct {
 	delivered bool
 
 	left   bool                    // its place on the backend was given back
+	ghost  time.Duration           // how long the place counts as taken after that
 	quiet  bool                    // interim answers are not passed on
 	cancel context.CancelCauseFunc // of the context; nil unless it can be interrupted
 	before *attempt                // the request's try before this one
@@ -278,6 +279,15 @@ func (a *attempt) leave() {
 	a.left = true
 	a.report() // before the place is free: a trial's verdict comes first
 	noteSticky(a.member)
+	if a.ghost > 0 {
+		time.AfterFunc(a.ghost, a.vacate)
+		return
+	}
+	a.vacate()
+}
+
+// vacate gives the place on the backend back.
+func (a *attempt) vacate() {
 	a.member.Release()
 	a.pool.leave()
 }

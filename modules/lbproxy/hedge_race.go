@@ -24,12 +24,14 @@ var errHedged = errors.New("another backend answered first")
 type race struct {
 	ex    *exchange
 	first *attempt
+	delay time.Duration // after which a second backend is asked
 
 	making sync.Mutex // held while a request is made for a backend: placeholders show the current try
 
 	second atomic.Pointer[attempt] // nil until it is about to be sent
 	winner atomic.Pointer[attempt] // the first with a good answer
-	done   chan struct{}           // closed when the second has come to its end, or was not made
+	over   chan struct{}           // closed when the first has come to its end
+	done   chan struct{}           // closed when the second has, or was not made
 
 	res     *http.Response // of the second
 	err     error
@@ -52,7 +54,7 @@ func (ex *exchange) sendHedged(first *attempt) (*attempt, *failure) {
 		return first.judged(res, err)
 	}
 	first.makeInterruptible()
-	r := &race{ex: ex, first: first, done: make(chan struct{})}
+	r := &race{ex: ex, first: first, delay: delay, over: make(chan struct{}), done: make(chan struct{})}
 	ex.race = r
 	timer := time.AfterFunc(delay, r.hedge)
 	res, err := first.carry() //nolint:bodyclose // respond, reject and lose close it
@@ -80,7 +82,7 @@ func (r *race) hedge() {
 			r.ex.h.logger.Error("hedging a request panicked", zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
 		}
 	}()
-	a := r.begin()
+	a := r.await()
 	if a == nil {
 		return
 	}
@@ -96,12 +98,36 @@ func (r *race) hedge() {
 	}
 }
 
-// begin picks another backend for the request, if the budget allows one, and makes the request for it. Nobody waits in a queue for that.
-func (r *race) begin() *attempt {
+// earlyShare is the part of the budget that is for requests which have just become late. Most of those have their answers a moment
+// later; the rest of the budget is for those that have not.
+const earlyShare = 0.75
+
+// await is begin, once the budget allows it. It is asked again after ever longer times.
+func (r *race) await() *attempt {
+	limit := r.ex.h.hedging.limit
+	early := limit
+	early.Share *= earlyShare
+	a, broke := r.begin(early)
+	for wait := r.delay / 2; broke; wait += wait / 4 {
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-r.over:
+			timer.Stop()
+			return nil
+		}
+		a, broke = r.begin(limit)
+	}
+	return a
+}
+
+// begin picks another backend for the request and makes the request for it. Nobody waits in a queue for that. broke says that
+// there is no attempt as the budget does not allow one now.
+func (r *race) begin(limit lb.BudgetLimit) (a *attempt, broke bool) {
 	ex := r.ex
 	state := ex.pool.state
 	if r.winner.Load() != nil || state.queue.Len() > 0 {
-		return nil
+		return nil, false
 	}
 	// A client stays with the backend of its cookie: the second one is for this request alone.
 	client := ex.pick.Writer
@@ -109,12 +135,12 @@ func (r *race) begin() *attempt {
 	m := ex.take()
 	ex.pick.Writer = client
 	if m == nil {
-		return nil
+		return nil, false
 	}
-	a := &attempt{Context: ex.in.Context(), ex: ex, member: m, pool: ex.pool, quiet: true}
-	if !state.hedges.Take(ex.h.hedging.limit, lb.Monotonic()) {
+	a = &attempt{Context: ex.in.Context(), ex: ex, member: m, pool: ex.pool, quiet: true}
+	if !state.hedges.Take(limit, lb.Monotonic()) {
 		a.release()
-		return nil
+		return nil, true
 	}
 	ex.pick.Tried.Add(m.Backend)
 	r.making.Lock()
@@ -122,9 +148,9 @@ func (r *race) begin() *attempt {
 	ex.tries++
 	if f := a.prepare(); f != nil {
 		a.release()
-		return nil
+		return nil, false
 	}
-	return a
+	return a, false
 }
 
 // good reports whether an answer ends the race.
@@ -135,6 +161,7 @@ func (r *race) good(res *http.Response, err error) bool {
 
 // settle ends the race, given what came of the first try, and goes on with the better one.
 func (r *race) settle(res *http.Response, err error) (*attempt, *failure) {
+	close(r.over)
 	ex, first := r.ex, r.first
 	givenUp := first.superseded(err)
 	if r.good(res, err) && r.winner.CompareAndSwap(nil, first) {
@@ -190,9 +217,22 @@ func (a *attempt) lose(res *http.Response, err error, givenUp bool) {
 		}
 	case givenUp:
 		a.try.Cause, a.try.Err = causeHedged, errHedged
+		a.haunt()
 	default:
 		f := a.classify(err)
 		a.try.Cause, a.try.Err = f.cause, f.err
+	}
+}
+
+// maxGhost bounds how long a place is taken by a request that was given up.
+const maxGhost = 10 * time.Second
+
+// haunt has the place of a try that was given up count as taken for as long as the backend is likely to be at work on it, by its
+// latency average. Otherwise the slower backend would look idle, and policies that count requests under way would give it more of
+// them, of which each has to be hedged.
+func (a *attempt) haunt() {
+	if average, known := a.member.Latency().Last(); known {
+		a.ghost = min(average-a.try.Latency, maxGhost)
 	}
 }
 

@@ -275,3 +275,20 @@ func TestSupersededTriesTeachLatency(t *testing.T) {
 		return average >= 15*time.Millisecond
 	})
 }
+
+// A backend whose requests are given up is most likely still at work on them, and must not look idle.
+func TestSupersededTriesKeepTheirPlaces(t *testing.T) {
+	slow, left := hanging(t)
+	p := startProxy(t, hedged("", slow.URL, startBackend(t, text("fast")).URL))
+	members := runningPools()[0].Snapshot().Members
+	m := members[slices.IndexFunc(members, func(m *lb.Member) bool { return m.Position == 0 })]
+	m.Latency().Observe(time.Second, lb.Monotonic())
+	if r := p.get("/"); r.body != "fast" {
+		t.Fatalf("got %d %q", r.status, r.body)
+	}
+	<-left
+	if n := m.Active(); n != 1 {
+		t.Errorf("it seems to serve %d requests", n)
+	}
+	settled(t)
+}

@@ -309,10 +309,7 @@ func (p *pool) observe(m *lb.Member, t *try) {
 	switch now := lb.Monotonic(); {
 	case t.Cause == causeCanceled || t.Cause == causeBody || t.Cause == causeLimit:
 	case t.Cause == causeHedged:
-		// The answer would have taken longer than that, which is news only for an average below it.
-		if average, known := m.Latency().Read(now); known && average < t.Latency {
-			m.Latency().Observe(t.Latency, now)
-		}
+		m.Latency().AtLeast(t.Latency, now)
 	case t.failed() || t.Status == http.StatusTooManyRequests:
 		m.Failed(t.penalty(), now)
 	default:
