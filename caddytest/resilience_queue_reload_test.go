@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 const reloadedQueue = "queue 10 1h"
@@ -188,4 +191,78 @@ func TestQueueOfAnonymousPoolOverReload(t *testing.T) {
 		}
 	}
 	eventually(t, "nobody waits", func() bool { return s.coping(b[0].Addr).Queued == 0 })
+}
+
+// Under load and one reload after another, with edits of places and backends, every request is served.
+func TestQueueUnderReloads(t *testing.T) {
+	b := NewBackends(t, "A", "B", "C")
+	for _, one := range b {
+		one.Do(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(2 * time.Millisecond)
+			answer(http.StatusOK)(w, r)
+		})
+	}
+	const backends = "backend {$A} max_requests 2\n\t\tbackend {$B} max_requests 2"
+	config := site(backends, "queue 100 1h", quickCheck, detection("consecutive_5xx 3"), block("limits", "requests 5"), "slow_start 1s")
+	edits := []string{
+		config,
+		strings.Replace(config, "{$A} max_requests 2", "{$A} max_requests 1", 1),
+		strings.Replace(config, backends, backends+"\n\t\tbackend {$C}", 1),
+		strings.Replace(config, "{$B}", "{$C}", 1),
+		strings.Replace(config, "requests 5", "requests 3", 1),
+	}
+	s := Start(t, config, addresses(b...))
+	stop := make(chan struct{})
+	var served, waited atomic.Int64
+	var clients sync.WaitGroup
+	for range 24 {
+		client := newClient(t)
+		clients.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				r, err := fetch(client, newRequest(t, http.MethodGet, s.URL("PORT", "/"), ""))
+				switch {
+				case err != nil: // the connection was lost with the listener
+				case r.Status != http.StatusOK:
+					t.Errorf("status %d: %s", r.Status, r.Body)
+				default:
+					served.Add(1)
+				}
+			}
+		})
+	}
+	for i := range 25 {
+		s.mustReload(edits[i%len(edits)])
+		waited.Add(int64(s.coping("p").Queued))
+		before := served.Load()
+		eventually(t, "requests are served", func() bool { return served.Load() > before+50 })
+	}
+	close(stop)
+	clients.Wait()
+	if waited.Load() == 0 {
+		t.Error("nobody ever waited, so the test shows nothing")
+	}
+	s.settle()
+	s.waitQueued(0)
+	// Every place is free again.
+	s.mustReload(config)
+	s.Client.CloseIdleConnections()
+	g := newGate()
+	b[0].Do(g.ServeHTTP)
+	b[1].Do(g.ServeHTTP)
+	var waiters []*waiting
+	for range 4 {
+		waiters = append(waiters, s.wait("/"))
+		g.next(t)
+	}
+	for range waiters {
+		g.letGo(t)
+	}
+	for _, w := range waiters {
+		w.reply(t)
+	}
 }
