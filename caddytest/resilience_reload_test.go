@@ -112,13 +112,9 @@ func TestEverythingKnownSurvivesReload(t *testing.T) {
 	b[1].SetHealth(http.StatusServiceUnavailable)
 	s.waitState("p", b[1].Addr, "down")
 	b[0].Do(answer(http.StatusInternalServerError))
-	b[0].SetHealth(http.StatusNotFound) // or a passed check would have it back
-	s.askUntil(b[0], "down")
-	b[0].SetHealth(http.StatusOK)
-	s.waitState("p", b[0].Addr, "up")
-	eventually(t, "A is ejected", func() bool {
+	s.waitLevel(b[0], "is out, and not for its checks to have back", func(l backendLevel) bool {
 		s.ask()
-		return s.level(b[0]).Outlier.Ejections > 0
+		return l.State == "ejected" && l.Reason == "on trial: 5xx"
 	})
 	s.patch("p", b[2].Addr, `{"drain":true}`)
 
