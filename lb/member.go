@@ -63,6 +63,7 @@ type Member struct {
 	adaptive      *Adaptive // of the pool
 	weightNow     uint64    // see Share
 	wasSelectable bool
+	settled       bool // selectable, and not for a trial
 	enters        bool // it came into service with the snapshot
 }
 
@@ -95,7 +96,7 @@ func (m *Member) Selectable() bool { return m.inRotation() && m.Healthy() }
 func (m *Member) inRotation() bool { return m.Weight > 0 && !m.Drained() }
 
 // EjectedNow reports whether outlier detection keeps the member out of this pool: its backend is ejected, and the pool
-// has not as many ejected already as it may have.
+// has not as many ejected already as it may have. In panic it is used all the same, as members that are down are.
 func (m *Member) EjectedNow() bool { return m.ejected }
 
 // OnTrialNow reports whether the member is given one request at a time in this pool: its backend is on trial, and others serve.

@@ -53,7 +53,7 @@ func (m *Member) warming(now time.Duration, o *Options) float64 {
 func noteEntries(prev *Snapshot, members []*Member) {
 	known := make(map[*Backend]bool, len(prev.Members))
 	for _, m := range prev.Members {
-		known[m.Backend] = m.wasSelectable
+		known[m.Backend] = m.settled
 	}
 	others := len(prev.Members) > 0
 	for _, m := range members {
@@ -61,8 +61,9 @@ func noteEntries(prev *Snapshot, members []*Member) {
 	}
 	for _, m := range members {
 		m.wasSelectable = m.Selectable()
+		m.settled = m.wasSelectable && m.trial == nil // a trial is not the return yet
 		before, had := known[m.Backend]
-		m.enters = m.wasSelectable && (had && !before || !had && others && !m.established.Load())
+		m.enters = m.settled && (had && !before || !had && others && !m.established.Load())
 	}
 }
 

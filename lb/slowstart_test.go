@@ -238,3 +238,20 @@ func TestCloseEndsRamps(t *testing.T) {
 		}
 	})
 }
+
+// A trial is not the return: the ramp of a backend that passed it begins then.
+func TestRampBeginsWithTheEndOfATrial(t *testing.T) {
+	now := time.Hour
+	p, subjects := ejectable(t, 2, lb.Options{SlowStart: 10 * time.Second, Now: func() time.Duration { return now }})
+	subjects[0].ejection.since = time.Second
+	refresh(t, p)
+	subjects[0].ejection.since, subjects[0].ejection.trial = 0, true
+	if m := refresh(t, p).Members[0]; m.Warmth() != 1 {
+		t.Fatalf("on trial with %v of its weight, want all", m.Warmth())
+	}
+	now += time.Minute
+	subjects[0].ejection.trial = false
+	if m := refresh(t, p).Members[0]; m.Warmth() != 0.1 {
+		t.Errorf("back with %v of its weight, want 0.1", m.Warmth())
+	}
+}

@@ -126,7 +126,7 @@ func (t *Tier) standing() standing {
 			continue
 		}
 		st.total++
-		st.available += count(m.wasSelectable)
+		st.available += count(m.settled)
 	}
 	return st
 }
@@ -147,7 +147,7 @@ func newTier(members []*Member, generation uint64) *Tier {
 func (t *Tier) fill() {
 	for i, m := range t.Members {
 		if t.Panic {
-			m.ejected, m.trial = false, nil
+			m.trial = nil
 		}
 		if t.Panic || m.Healthy() {
 			t.serving[i>>6] |= 1 << (i & 63)
