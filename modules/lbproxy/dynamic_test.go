@@ -290,7 +290,7 @@ func TestDynamicPoolsAreGivenBack(t *testing.T) {
 
 // emptyPool is a pool without members, as a dynamic source that answers with nothing has it.
 func emptyPool(name string) *pool {
-	p := &pool{Pool: lb.NewPool(name, nil)}
+	p := &pool{Pool: lb.NewPool(name, nil), state: acquirePoolState(name)}
 	p.entries.Store(&map[*lb.Backend]*entry{})
 	return p
 }

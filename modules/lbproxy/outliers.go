@@ -68,7 +68,7 @@ func outcomeOf(t *try) outlier.Outcome {
 	o := outlier.Outcome{Latency: t.Latency, Began: lb.MonotonicAt(t.Begun)}
 	switch t.Cause {
 	case causeNone:
-		o.Kind = kindOfStatus(t.Status)
+		o.Kind = kindOfStatus(max(t.Status, t.GRPC))
 	case causeConnect:
 		o.Kind = outlier.ConnectFailure
 	case causeTimeout, causeBroken, causeProtocol:

@@ -104,6 +104,7 @@ func (ex *exchange) write(a *attempt, flush time.Duration) error {
 	if err != nil {
 		ex.abort(a, err)
 	}
+	a.noteGRPC()
 	writeTrailers(w, res.Trailer, announced)
 	a.streamed.Store(int64(max(time.Since(a.begun), 1)))
 	ex.logDelivered(a)

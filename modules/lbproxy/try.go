@@ -28,6 +28,9 @@ type try struct {
 	// Status is the answer's status code; 0 when none came.
 	Status int
 
+	// GRPC is the status code that the failure of a gRPC call amounts to; 0 for a call that did not fail, and all else.
+	GRPC int
+
 	// Begun is when the request was given to the backend.
 	Begun time.Time
 
@@ -48,7 +51,7 @@ type try struct {
 func (t *try) failed() bool {
 	switch t.Cause {
 	case causeNone, causeCanceled, causeBody, causeHedged, causeLimit:
-		return t.Status >= 500
+		return t.Status >= 500 || t.GRPC >= 500
 	default:
 		return true
 	}
