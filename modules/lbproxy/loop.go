@@ -208,7 +208,8 @@ func (a *attempt) note(res *http.Response) {
 // other; one that lb_retry_match is about is given back. It reports nil for all others.
 func (a *attempt) reject() *failure {
 	ex, rules := a.ex, &a.ex.h.retry
-	if rules.on.afterStatus(a.try.Status, a.req.Method) && ex.resendable() {
+	// While the client still sends its body, this try reads it, and more of it may come than is kept.
+	if rules.on.afterStatus(a.try.Status, a.req.Method) && ex.resendable() && (ex.body == nil || ex.body.complete()) {
 		return &failure{status: a.try.Status, err: errRejected{a.try.Status, "retry_on"}, answer: a}
 	}
 	if len(rules.onAnswer) == 0 || !ex.resendable() || !rules.rejects(a) {

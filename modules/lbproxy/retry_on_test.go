@@ -100,6 +100,19 @@ func TestRetryOnKeepsTheAnswer(t *testing.T) {
 			t.Errorf("got %d %q", r.status, r.body)
 		}
 	})
+	t.Run("the body is still being sent", func(t *testing.T) {
+		second := answering(t, 200, "second")
+		early := rawBackend(t, func(conn net.Conn, r *bufio.Reader) {
+			readHead(t, r)
+			_, _ = io.WriteString(conn, "HTTP/1.1 503 Early\r\nContent-Length: 0\r\n\r\n")
+			_, _ = io.Copy(io.Discard, r)
+		})
+		p := startProxy(t, upstreams(early, second.URL)+balancing(members))
+		_, answer := p.raw("PUT / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 100\r\n\r\nthe beginning")
+		if head := readHead(t, answer); !strings.HasPrefix(head, "HTTP/1.1 503") || second.count() != 0 {
+			t.Errorf("got %q, and the second backend %d requests", head, second.count())
+		}
+	})
 	t.Run("a large one", func(t *testing.T) {
 		long := strings.Repeat("long ", drainBytes)
 		p := startProxy(t, upstreams(startBackend(t, func(w http.ResponseWriter, _ *http.Request) {
