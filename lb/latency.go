@@ -71,6 +71,9 @@ func (l *Latency) Read(now time.Duration) (average time.Duration, ok bool) {
 	return time.Duration(cost), true
 }
 
+// Forget begins anew, without history.
+func (l *Latency) Forget() { l.bits.Store(0) }
+
 // Last returns the average as it stood after the latest observation, without the decay of the silence since. ok is false when
 // nothing was observed yet.
 func (l *Latency) Last() (average time.Duration, ok bool) {

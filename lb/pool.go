@@ -128,6 +128,7 @@ func (p *Pool) publish(configured []*Member) error {
 		next.Tiers = append(next.Tiers, newTier(group, generation))
 	}
 	spread(next.Tiers, &p.options)
+	next.Trials = trials(next.Tiers)
 	if err := p.compile(next.Tiers, prev.Tiers); err != nil {
 		return err
 	}
@@ -150,6 +151,18 @@ func spread(tiers []*Tier, o *Options) {
 		t.Load, t.Panic = loads[i], panics[i]
 		t.fill()
 	}
+}
+
+// trials lists the members on trial whose tiers have a load.
+func trials(tiers []*Tier) (found []*Member) {
+	for _, t := range tiers {
+		for _, m := range t.Selectable {
+			if m.trial != nil && t.Load > 0 {
+				found = append(found, m)
+			}
+		}
+	}
+	return found
 }
 
 // compile makes the tiers' pickers.

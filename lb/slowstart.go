@@ -72,6 +72,7 @@ func admit(members []*Member, now time.Duration) {
 	for _, m := range members {
 		m.established.Store(true)
 		if m.enters {
+			m.latency.Forget() // how it was before it went says nothing of how it is
 			m.inSince.Store(int64(max(now, 1)))
 		}
 	}

@@ -12,6 +12,10 @@ type Snapshot struct {
 	// drawn by load, and when that has no member for it to the first other one that has.
 	Tiers []*Tier
 
+	// Trials are the members on trial, of tiers that have a load. A request that can be tried again elsewhere is best given
+	// to one of them first, so that a policy which avoids what has failed does not keep it out for longer.
+	Trials []*Member
+
 	ramping bool // a member is in the course of its slow start
 }
 

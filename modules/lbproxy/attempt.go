@@ -109,12 +109,33 @@ func (ex *exchange) begin() (*attempt, *failure) {
 // choose picks a backend and takes a place on it. A place that was free at the pick may be gone; the backend is
 // then full, and the next pick passes it over.
 func (ex *exchange) choose() *lb.Member {
+	s := ex.pool.Snapshot()
+	if len(s.Trials) > 0 {
+		if m := ex.tryOut(s); m != nil {
+			return m
+		}
+	}
 	for {
 		m := selection.Choose(ex.pool.Snapshot(), &ex.pick)
 		if m == nil || m.Acquire() {
 			return m
 		}
 	}
+}
+
+// tryOut takes the place of a member on trial for a request that loses nothing if the trial fails: it can be given to
+// another backend, and belongs to none.
+func (ex *exchange) tryOut(s *lb.Snapshot) *lb.Member {
+	if ex.pick.Key != "" || ex.pool.keepsClients() || ex.body != nil || ex.tunnel != nil || ex.upgrade != "" ||
+		!isIdempotent(ex.in.Method) || ex.h.retry.never() {
+		return nil
+	}
+	for _, m := range s.Trials {
+		if ex.pick.Accepts(m) && m.Acquire() {
+			return m
+		}
+	}
+	return nil
 }
 
 // prepare makes the request for the attempt's backend.

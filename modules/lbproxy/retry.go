@@ -91,9 +91,12 @@ func (r *retryRules) provisionOn(c *LoadBalancing) (err error) {
 	return nil
 }
 
+// never reports whether no request is tried again, but for failures to connect.
+func (r *retryRules) never() bool { return r.retries == 0 && r.duration == 0 }
+
 // left reports whether the configured number and duration of retries leave room for one more.
 func (r *retryRules) left(ex *exchange) bool {
-	if r.retries == 0 && r.duration == 0 {
+	if r.never() {
 		return false
 	}
 	if r.duration > 0 && time.Since(ex.started) >= r.duration {

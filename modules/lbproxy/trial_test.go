@@ -1,0 +1,51 @@
+package lbproxy
+
+import (
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// A policy that keeps away from what has failed does not keep a backend from its trial: it is the next request's that can be
+// tried again, and what was known of its latency before is forgotten.
+func TestTrialsAreSoughtUnderLeastLatency(t *testing.T) {
+	var broken atomic.Bool
+	broken.Store(true)
+	bad := startBackend(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if broken.Load() {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	good := startBackend(t, text("good"))
+	p := startProxy(t, upstreams(bad.URL, good.URL)+`,"load_balancing":{"selection_policy":{"policy":"least_latency"},"retry_on":["5xx"]},`+
+		`"health_checks":{"outlier_detection":{"consecutive_5xx":1,"base_ejection_time":"50ms","max_ejection_percent":50}}`)
+	pool := runningPools()[0]
+	state := func() string {
+		m := pool.Snapshot().Find(hostOf(bad.URL))
+		return (*pool.entries.Load())[m.Backend].outlier.Status().Phase.String()
+	}
+	get := func() {
+		if r := p.get("/"); r.status != http.StatusOK {
+			t.Fatalf("status %d", r.status)
+		}
+	}
+	for range 20 {
+		get()
+	}
+	if got := state(); got != "out" {
+		t.Fatalf("the failing backend is %s", got)
+	}
+	eventually(t, "trial", func() bool { return state() == "trial" })
+	get()
+	if got := state(); got != "out" {
+		t.Fatalf("after a trial that failed the backend is %s", got)
+	}
+	broken.Store(false)
+	eventually(t, "second trial", func() bool { return state() == "trial" })
+	get()
+	eventually(t, "return", func() bool { return state() == "in" })
+	if average, known := pool.Snapshot().Find(hostOf(bad.URL)).Latency().Last(); known && average > time.Second {
+		t.Errorf("the backend comes back with an average of %v", average)
+	}
+}
