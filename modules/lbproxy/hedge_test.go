@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -291,4 +292,41 @@ func TestSupersededTriesKeepTheirPlaces(t *testing.T) {
 		t.Errorf("it seems to serve %d requests", n)
 	}
 	settled(t)
+}
+
+// Backends turn out to speak HTTP/2 only when they are connected to; the request is then made anew while the other try may be, too.
+func TestHedgeOverHTTP2(t *testing.T) {
+	var n atomic.Int64
+	var addresses []string
+	for range 3 {
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if n.Add(1)%3 == 0 {
+				select {
+				case <-r.Context().Done():
+				case <-time.After(20 * time.Millisecond):
+				}
+			}
+			_, _ = io.WriteString(w, r.Proto+" "+r.Header.Get("X-Backend"))
+		}))
+		s.EnableHTTP2 = true
+		s.StartTLS()
+		defer s.Close()
+		addresses = append(addresses, strings.TrimPrefix(s.URL, "https://"))
+	}
+	for range 5 {
+		p := startProxy(t, upstreams(addresses...)+`,"transport":{"protocol":"http","tls":{"insecure_skip_verify":true}},"hedge":{"delay":"100us","max_percent":100},
+			"headers":{"request":{"set":{"X-Backend":["{http.reverse_proxy.upstream.hostport}"]}}}`)
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for range 10 {
+					if r := p.get("/"); !strings.HasPrefix(r.body, "HTTP/2.0 127.0.0.1:") {
+						t.Errorf("got %d %q", r.status, r.body)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		settled(t)
+	}
 }
