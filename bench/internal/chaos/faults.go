@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,9 +29,8 @@ const (
 	flapping
 )
 
-var faultNames = [10]string{
+var faultNames = [...]string{
 	killed: "killed", hanging: "hanging", failing: "failing", slowed: "slow", resetting: "resetting", flapping: "flapping",
-	6: "well", 7: "well", 8: "well", 9: "well",
 }
 
 // faultsRun is the phases of one run, as times since the load started.
@@ -38,8 +38,8 @@ type faultsRun struct {
 	broken, detected, restored time.Duration
 	tries                      []int64 // that each backend got after detection
 	recovery                   time.Duration
-	recovered                  bool
-	late                       []string // those that had not had their share just before
+	last                       string   // that had its share again
+	late                       []string // those that had it not
 }
 
 func runFaults(ctx context.Context, b *Bed, p proxy.Peer) ([]Figure, error) {
@@ -69,11 +69,9 @@ func runFaults(ctx context.Context, b *Bed, p proxy.Peer) ([]Figure, error) {
 // faultPhases breaks the backends and mends them.
 func faultPhases(ctx context.Context, b *Bed, f fleet.Fleet, load *client.Run) (*faultsRun, error) {
 	run := &faultsRun{}
-	healthyFrom := f.Counts()
 	if err := pause(ctx, times(b, 8*time.Second, time.Second)); err != nil {
 		return nil, err
 	}
-	usual := rates(healthyFrom, f.Counts(), load.Now())
 	run.broken = load.Now()
 	mend := breakAll(ctx, f)
 	if err := pause(ctx, times(b, 3*time.Second, 2*time.Second)); err != nil {
@@ -94,7 +92,7 @@ func faultPhases(ctx context.Context, b *Bed, f fleet.Fleet, load *client.Run) (
 	if b.Short {
 		return run, nil
 	}
-	err := run.recover(ctx, f, load, usual)
+	err := run.recover(ctx, f, load)
 	return run, err
 }
 
@@ -134,28 +132,25 @@ func flap(ctx context.Context, b *fleet.Backend) error {
 	}
 }
 
-// recover waits until each backend has again half or more of the requests a second that it had.
-func (run *faultsRun) recover(ctx context.Context, f fleet.Fleet, load *client.Run, usual []float64) error {
+// recover waits until each of the broken backends has had, within a second, half or more of an equal share.
+func (run *faultsRun) recover(ctx context.Context, f fleet.Fleet, load *client.Run) error {
 	const step, window, atLeast, longest = 250 * time.Millisecond, 4, 10 * time.Second, 90 * time.Second
 	history := [][]fleet.Counts{f.Counts()}
-	for at := time.Duration(0); at < atLeast || !run.recovered && at < longest; at = load.Now() - run.restored {
+	run.late = slices.Clone(faultNames[:])
+	for at := time.Duration(0); at < atLeast || len(run.late) > 0 && at < longest; at = load.Now() - run.restored {
 		if err := pause(ctx, step); err != nil {
 			return err
 		}
 		history = append(history, f.Counts())
-		if run.recovered || len(history) <= window {
+		if len(history) <= window {
 			continue
 		}
-		now := rates(history[len(history)-1-window], history[len(history)-1], step*window)
-		var late []string
-		for i := range now {
-			if now[i] < usual[i]/2 {
-				late = append(late, faultNames[i])
+		shares := shares(history[len(history)-1-window], history[len(history)-1])
+		for i, name := range faultNames {
+			if k := slices.Index(run.late, name); k >= 0 && shares[i] >= 0.5 {
+				run.late = slices.Delete(run.late, k, k+1)
+				run.recovery, run.last = load.Now()-run.restored, name
 			}
-		}
-		run.recovered, run.recovery = len(late) == 0, load.Now()-run.restored
-		if !run.recovered {
-			run.late = late
 		}
 	}
 	return nil
@@ -191,9 +186,10 @@ func (run *faultsRun) figures(all client.Samples, b *Bed) []Figure {
 	if b.Short {
 		return figures
 	}
-	recovery := seconds("until each had its share again", run.recovery)
-	if recovery.Note = "the last: " + strings.Join(run.late, ", "); !run.recovered {
-		recovery.Note = "not then: " + strings.Join(run.late, ", ")
+	recovery := seconds("until each had half of an equal share again", run.recovery)
+	recovery.Note = "the last: " + run.last
+	if len(run.late) > 0 {
+		recovery.Note = "not within 90 s: " + strings.Join(run.late, ", ")
 	}
 	return append(figures, recovery)
 }
@@ -214,11 +210,16 @@ func (run *faultsRun) sum() int64 {
 	return n
 }
 
-// rates is the requests a second of each backend between two counts.
-func rates(from, to []fleet.Counts, d time.Duration) []float64 {
+// shares is what each backend got between two counts, 1 being what all would get if they got the same.
+func shares(from, to []fleet.Counts) []float64 {
 	list := make([]float64, len(from))
+	var total float64
 	for i := range from {
-		list[i] = float64(to[i].Requests-from[i].Requests) / d.Seconds()
+		list[i] = float64(to[i].Requests - from[i].Requests)
+		total += list[i]
+	}
+	for i := range list {
+		list[i] *= float64(len(list)) / max(total, 1)
 	}
 	return list
 }

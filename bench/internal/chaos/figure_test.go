@@ -74,7 +74,7 @@ func TestFaultPhases(t *testing.T) {
 		"failed after all were well, other than begun bodies":         1,
 		"begun bodies broken in detection":                            1,
 		"begun bodies broken after":                                   1,
-		"until each had its share again":                              0,
+		"until each had half of an equal share again":                 0,
 		"p99 after detection / p99 healthy":                           2,
 		"tries that went to the fast-failing backend after detection": 0,
 	} {
@@ -84,10 +84,13 @@ func TestFaultPhases(t *testing.T) {
 	}
 }
 
-func TestRates(t *testing.T) {
-	got := rates([]fleet.Counts{{Requests: 10}, {Requests: 4}}, []fleet.Counts{{Requests: 30}, {Requests: 4}}, 2*time.Second)
-	if len(got) != 2 || got[0] != 10 || got[1] != 0 {
+func TestShares(t *testing.T) {
+	got := shares([]fleet.Counts{{Requests: 10}, {Requests: 4}}, []fleet.Counts{{Requests: 40}, {Requests: 14}})
+	if len(got) != 2 || got[0] != 1.5 || got[1] != 0.5 {
 		t.Errorf("got %v", got)
+	}
+	if got = shares(make([]fleet.Counts, 2), make([]fleet.Counts, 2)); got[0] != 0 {
+		t.Errorf("without requests: got %v", got)
 	}
 }
 
