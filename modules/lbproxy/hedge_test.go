@@ -310,7 +310,7 @@ func TestHedgeOverHTTP2(t *testing.T) {
 		}))
 		s.EnableHTTP2 = true
 		s.StartTLS()
-		defer s.Close()
+		t.Cleanup(s.Close)
 		addresses = append(addresses, strings.TrimPrefix(s.URL, "https://"))
 	}
 	for range 5 {
