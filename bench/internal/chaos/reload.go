@@ -55,7 +55,7 @@ func runReload(ctx context.Context, b *Bed, p proxy.Peer) ([]Figure, error) {
 		}
 	}
 	opened := s.fleet.Total().Conns + narrow.Total().Conns - before
-	return load.figures(n, opened), nil
+	return load.figures(n, opened, narrow[0].Peak()), nil
 }
 
 func startReloadLoads(ctx context.Context, s *site, cert string) (*reloadLoads, error) {
@@ -89,7 +89,7 @@ func (l *reloadLoads) stop() {
 	}
 }
 
-func (l *reloadLoads) figures(reloads int, opened int64) []Figure {
+func (l *reloadLoads) figures(reloads int, opened int64, peak int) []Figure {
 	l.stop()
 	h1, h2, ws, uploads, queued := l.h1.Stop(), l.h2.Stop(), l.ws.Stop(), l.uploads.Stop(), l.queued.Stop()
 	var stale client.Samples
@@ -109,6 +109,7 @@ func (l *reloadLoads) figures(reloads int, opened int64) []Figure {
 		failures("failed of uploads", rest(uploads)).atMost(0, 0),
 		count("requests through the queue", len(queued)),
 		failures("failed of the queue", rest(queued)).atMost(0, 0),
+		count("most at once at the backend with two places", peak).atMost(2, 2),
 	}
 	perReload := float64(reloads)
 	return append(figures,

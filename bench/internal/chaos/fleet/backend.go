@@ -65,6 +65,7 @@ type Backend struct {
 	requests atomic.Int64
 	conns    atomic.Int64
 	active   atomic.Int64
+	peak     atomic.Int64
 	fault    atomic.Int32
 
 	mu       sync.Mutex
@@ -86,6 +87,9 @@ func (b *Backend) Addr() string { return b.addr }
 
 // Counts is what the backend counted so far.
 func (b *Backend) Counts() Counts { return Counts{b.requests.Load(), b.conns.Load()} }
+
+// Peak is the most requests that the backend had at once.
+func (b *Backend) Peak() int { return int(b.peak.Load()) }
 
 // Break gives the backend a fault. Requests under way keep the one they arrived with, but those that hang go on.
 func (b *Backend) Break(f Fault) {
@@ -122,6 +126,9 @@ func (b *Backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	active := b.active.Add(1)
 	defer b.active.Add(-1)
+	for peak := b.peak.Load(); active > peak && !b.peak.CompareAndSwap(peak, active); {
+		peak = b.peak.Load()
+	}
 	w.Header().Set(BackendField, b.name)
 	switch r.URL.Path {
 	case WebSocketPath:
