@@ -246,6 +246,7 @@ func TestHedgeIsRefused(t *testing.T) {
 		"another transport":     {`"transport":{"protocol":"lb_proxy_canned"},"hedge":{"delay":"1ms"}`, "transport http"},
 		"the PROXY protocol":    {`"transport":{"protocol":"http","proxy_protocol":"v2"},"hedge":{"delay":"1ms"}`, "proxy_protocol"},
 		"names by placeholder":  {`"transport":{"protocol":"http","tls":{"server_name":"{http.request.host}"}},"hedge":{"delay":"1ms"}`, "tls_server_name"},
+		"sticky clients":        {`"load_balancing":{"selection_policy":{"policy":"cookie"}},"hedge":{"delay":"1ms"}`, "lb_policy cookie"},
 		"neither":               {`"hedge":{}`, "delay or a percentile"},
 		"both":                  {`"hedge":{"delay":"1ms","percentile":95}`, "delay or a percentile"},
 		"an odd percentile":     {`"hedge":{"percentile":100}`, "percentile 100"},
@@ -259,6 +260,15 @@ func TestHedgeIsRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		_ = caddy.Stop()
+	}
+}
+
+// What is optional is left out where it does not fit.
+func TestOptionalHedgingIsLeftOut(t *testing.T) {
+	p := startProxy(t, upstreams(startBackend(t, text("one")).URL)+
+		`,"load_balancing":{"selection_policy":{"policy":"cookie"}},"hedge":{"delay":"1ms","optional":true}`)
+	if r := p.get("/"); r.body != "one" {
+		t.Errorf("got %d %q", r.status, r.body)
 	}
 }
 
