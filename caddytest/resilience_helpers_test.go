@@ -102,6 +102,19 @@ func (s *Server) ask() {
 	s.settle()
 }
 
+// askFor asks until a backend was given n requests more, and not once again: where checks end an ejection within milliseconds, the state
+// itself may be over before it is seen.
+func (s *Server) askFor(b *Backend, n int64) {
+	s.t.Helper()
+	want := b.Hits() + n
+	eventually(s.t, "requests for the backend", func() bool {
+		if b.Hits() < want {
+			s.ask()
+		}
+		return b.Hits() >= want
+	})
+}
+
 // askUntil asks again and again until a backend of p is in a state.
 func (s *Server) askUntil(b *Backend, state string) backendLevel {
 	s.t.Helper()

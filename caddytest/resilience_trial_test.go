@@ -185,13 +185,13 @@ func TestPassedCheckReturnsEarlyOnce(t *testing.T) {
 	check := block("health_check http /health", "interval 100ms", "timeout 5s")
 	s := Start(t, site(three, check, detection("consecutive_5xx 2")), addresses(b...))
 	for range 2 {
-		s.askUntil(b[0], "ejected")
+		s.askFor(b[0], 2) // and it is ejected
 		b[0].Do(answer(http.StatusOK))
 		s.waitLevel(b[0], "is on trial long before its hour is over", inState("trial"))
 		s.askUntil(b[0], "up")
 		b[0].Do(answer(http.StatusInternalServerError))
 	}
-	s.askUntil(b[0], "ejected")
+	s.askFor(b[0], 2)
 	eventually(t, "the trial fails, too", func() bool {
 		s.ask()
 		return s.level(b[0]).Outlier.Reason == "on trial: 5xx"
@@ -233,7 +233,7 @@ func TestTrialIsWaivedWithoutOthers(t *testing.T) {
 	b := NewBackends(t, "A", "B", "C")
 	s := Start(t, site("backend {$A} max_requests 10\n\t\tto {$B} {$C}", quickCheck, detection("consecutive_5xx 2")), addresses(b...))
 	b[0].Do(answer(http.StatusInternalServerError))
-	s.askUntil(b[0], "ejected")
+	s.askFor(b[0], 2) // and it is ejected
 	s.waitLevel(b[0], "is on trial", inState("trial"))
 	for _, other := range b[1:] {
 		other.SetHealth(http.StatusServiceUnavailable)
