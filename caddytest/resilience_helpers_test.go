@@ -3,6 +3,7 @@ package caddytest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -100,6 +101,24 @@ func (s *Server) ask() {
 	s.t.Helper()
 	_, _ = fetch(s.Client, newRequest(s.t, http.MethodGet, s.URL("PORT", "/"), ""))
 	s.settle()
+}
+
+// servesInOrder lets the requests go that are at the gate and n that wait for their turn, for /0, /1 and so on, and checks that they come in
+// this order and all are served.
+func (g *gate) servesInOrder(t *testing.T, n int, waiters []*waiting) {
+	t.Helper()
+	for i := range n {
+		g.letGo(t)
+		if path := g.next(t); path != fmt.Sprint("/", i) {
+			t.Errorf("the next request is %s, want /%d", path, i)
+		}
+	}
+	g.letGo(t)
+	for _, w := range waiters {
+		if r := w.reply(t); r.Status != http.StatusOK {
+			t.Errorf("status %d", r.Status)
+		}
+	}
 }
 
 // askFor asks until a backend was given n requests more, and not once again: where checks end an ejection within milliseconds, the state

@@ -25,18 +25,7 @@ func TestQueueKeepsOrderOverReloads(t *testing.T) {
 			s.waitQueued(i + 1)
 		}
 	}
-	for i := range 6 {
-		g.letGo(t)
-		if path := g.next(t); path != fmt.Sprint("/", i) {
-			t.Errorf("the next request is %s, want /%d", path, i)
-		}
-	}
-	g.letGo(t)
-	for _, w := range waiters {
-		if r := w.reply(t); r.Status != http.StatusOK {
-			t.Errorf("status %d", r.Status)
-		}
-	}
+	g.servesInOrder(t, 6, waiters)
 }
 
 // What a reload changes counts for those who wait, too.
@@ -97,18 +86,7 @@ func TestQueueOutlivesItsConfiguration(t *testing.T) {
 				s.waitQueued(i + 1)
 			}
 			s.mustReload(edit.Replace(config))
-			for i := range 3 {
-				g.letGo(t)
-				if path := g.next(t); path != fmt.Sprint("/", i) {
-					t.Errorf("the next request is %s, want /%d", path, i)
-				}
-			}
-			g.letGo(t)
-			for _, w := range waiters {
-				if r := w.reply(t); r.Status != http.StatusOK {
-					t.Errorf("status %d", r.Status)
-				}
-			}
+			g.servesInOrder(t, 3, waiters)
 		})
 	}
 }

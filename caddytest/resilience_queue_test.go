@@ -40,18 +40,7 @@ func TestQueueKeepsOrder(t *testing.T) {
 	if queued := s.poolMetric("queued_requests"); queued != 8 {
 		t.Errorf("the metric of the queue is %v, want 8", queued)
 	}
-	for i := range 8 {
-		g.letGo(t)
-		if path := g.next(t); path != fmt.Sprint("/", i) {
-			t.Errorf("the next request is %s, want /%d", path, i)
-		}
-	}
-	g.letGo(t)
-	for _, w := range waiters {
-		if r := w.reply(t); r.Status != http.StatusOK {
-			t.Errorf("status %d", r.Status)
-		}
-	}
+	g.servesInOrder(t, 8, waiters)
 	s.waitQueued(0)
 }
 

@@ -57,8 +57,9 @@ func TestEjectionsGrowAndShrink(t *testing.T) {
 	}
 }
 
-// A backend whose time is over gets one request at a time, until that one was good.
-func TestTrialIsOneRequestAtATime(t *testing.T) {
+// trialAtGate is a pool of three of which the first is on trial, and holds its requests at a gate.
+func trialAtGate(t *testing.T) (*Server, []*Backend, *gate) {
+	t.Helper()
 	b := NewBackends(t, "A", "B", "C")
 	b[0].Do(answer(http.StatusInternalServerError))
 	s := Start(t, site(three, detection("consecutive_5xx 2", "base_ejection_time 200ms")), addresses(b...))
@@ -66,6 +67,12 @@ func TestTrialIsOneRequestAtATime(t *testing.T) {
 	g := newGate()
 	b[0].Do(g.ServeHTTP)
 	s.waitLevel(b[0], "is on trial", inState("trial"))
+	return s, b, g
+}
+
+// A backend whose time is over gets one request at a time, until that one was good.
+func TestTrialIsOneRequestAtATime(t *testing.T) {
+	s, b, g := trialAtGate(t)
 
 	var first *waiting
 	eventually(t, "a request comes to A", func() bool {
@@ -98,13 +105,7 @@ func TestTrialIsOneRequestAtATime(t *testing.T) {
 
 // A client that leaves in the course of a trial says nothing of the backend, and gives the place to another one.
 func TestTrialGoesOnWithoutItsClient(t *testing.T) {
-	b := NewBackends(t, "A", "B", "C")
-	b[0].Do(answer(http.StatusInternalServerError))
-	s := Start(t, site(three, detection("consecutive_5xx 2", "base_ejection_time 200ms")), addresses(b...))
-	s.askUntil(b[0], "ejected")
-	g := newGate()
-	b[0].Do(g.ServeHTTP)
-	s.waitLevel(b[0], "is on trial", inState("trial"))
+	s, b, g := trialAtGate(t)
 	for range 2 {
 		eventually(t, "a request comes to A and is given up", func() bool {
 			w := s.wait("/")
