@@ -29,6 +29,7 @@ type unreliable struct {
 	rudely int            // one of so many requests is left half read, and its connection closed; 0 for none
 	ended  atomic.Int64   // idle connections
 	rude   atomic.Int64
+	late   atomic.Bool // a connection was open for much longer than it should have been, as the machine stood still
 }
 
 func (u *unreliable) patience() time.Duration {
@@ -42,6 +43,7 @@ func (u *unreliable) patience() time.Duration {
 func (u *unreliable) serve(p *peer) {
 	for patience := time.Hour; ; patience = u.patience() {
 		var state atomic.Int32
+		idle := time.Now()
 		closer := time.AfterFunc(patience, func() {
 			if state.CompareAndSwap(connIdle, connClosed) {
 				u.ended.Add(1)
@@ -50,6 +52,9 @@ func (u *unreliable) serve(p *peer) {
 		})
 		_, err := p.r.Peek(1)
 		closer.Stop()
+		if time.Since(idle) > patience+20*time.Millisecond {
+			u.late.Store(true)
+		}
 		if !state.CompareAndSwap(connIdle, connBusy) || err != nil {
 			return
 		}
@@ -99,7 +104,11 @@ func TestPosts(t *testing.T) {
 				t.Logf("%6d failed: %s", n, reason)
 			}
 			t.Logf("%6d failed in all", total)
-			if c.rudely == 0 && !c.forgets && total > 0 {
+			switch {
+			case c.rudely > 0 || c.forgets || total == 0:
+			case u.late.Load() && total < len(u.seen)/100:
+				t.Log("the server kept a connection for longer than it meant to, which is what the client then relied on")
+			default:
 				t.Errorf("%d of %d requests failed", total, *posts)
 			}
 		})
