@@ -121,7 +121,7 @@ func (x *Exchange) rewind(failure *Error) bool {
 		return false
 	}
 	var invalid *RequestError
-	if errors.As(failure, &invalid) || !failure.Unseen && !isIdempotent(x.Request) {
+	if errors.As(failure, &invalid) || !failure.Unseen && !IsIdempotent(x.Request.Method) {
 		return false
 	}
 	if !hasBody(x.Request) {
@@ -138,9 +138,9 @@ func (x *Exchange) rewind(failure *Error) bool {
 	return true
 }
 
-// isIdempotent reports whether applying a request twice is the same as once (RFC 9110, section 9.2.2).
-func isIdempotent(r *http.Request) bool {
-	switch r.Method {
+// IsIdempotent reports whether applying a request of this method twice is the same as once (RFC 9110, section 9.2.2).
+func IsIdempotent(method string) bool {
+	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
 		return true
 	}

@@ -91,7 +91,7 @@ func (h *Host) inspect(c *conn, x *Exchange) (alive, suits bool) {
 		return false, false
 	}
 	h.lifetime.survived(c.idleFor)
-	return true, isIdempotent(x.Request) || h.lifetime.covers(c.idleFor, at)
+	return true, IsIdempotent(x.Request.Method) || h.lifetime.covers(c.idleFor, at)
 }
 
 // lookAtOldest looks whether the server has kept the connection that has been idle for longest, while that is not known of any.

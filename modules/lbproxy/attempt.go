@@ -127,7 +127,7 @@ func (ex *exchange) choose() *lb.Member {
 // another backend, and belongs to none.
 func (ex *exchange) tryOut(s *lb.Snapshot) *lb.Member {
 	if ex.pick.Key != "" || ex.pool.keepsClients() || ex.body != nil || ex.tunnel != nil || ex.upgrade != "" ||
-		!isIdempotent(ex.in.Method) || ex.h.retry.never() {
+		!h1.IsIdempotent(ex.in.Method) || ex.h.retry.never() {
 		return nil
 	}
 	for _, m := range s.Trials {

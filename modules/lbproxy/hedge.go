@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddylb/caddy-lb/internal/h1"
 	"github.com/caddylb/caddy-lb/lb"
 )
 
@@ -155,6 +156,6 @@ func (g *hedging) observe(s *poolState, d time.Duration) {
 
 // mayHedge reports whether two backends can be given the request at once.
 func (ex *exchange) mayHedge() bool {
-	return ex.body == nil && ex.tunnel == nil && ex.upgrade == "" && isIdempotent(ex.out.Method) &&
+	return ex.body == nil && ex.tunnel == nil && ex.upgrade == "" && h1.IsIdempotent(ex.out.Method) &&
 		(ex.ways == ex.h.ways || ex.ways.mayHedge() == nil) // a filter or a reload may have chosen other ones
 }

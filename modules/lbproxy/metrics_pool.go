@@ -23,10 +23,7 @@ func collectPool(ch chan<- prometheus.Metric, p *pool) {
 		ch <- prometheus.MustNewConstMetric(d, kind, value, append([]string{p.Name()}, labels...)...)
 	}
 	for _, t := range p.Snapshot().Tiers {
-		priority := strconv.Itoa(t.Priority)
-		if t.Backup() {
-			priority = "-1"
-		}
+		priority := strconv.Itoa(shownPriority(t))
 		emit(loadDesc, prometheus.GaugeValue, t.Load, priority)
 		emit(panicDesc, prometheus.GaugeValue, boolValue(t.Panic), priority)
 	}

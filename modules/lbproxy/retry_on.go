@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/caddylb/caddy-lb/internal/h1"
 )
 
 // retryOn are the conditions of retry_on. It is nil where none are configured.
@@ -72,13 +74,4 @@ func (on *retryOn) afterStatus(status int, method string) bool {
 }
 
 // repeats reports whether a request of this method may be sent to a second backend after a first one had it.
-func (on *retryOn) repeats(method string) bool { return on.nonIdempotent || isIdempotent(method) }
-
-// isIdempotent reports whether applying a request twice is the same as once (RFC 9110, section 9.2.2).
-func isIdempotent(method string) bool {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
-		return true
-	}
-	return false
-}
+func (on *retryOn) repeats(method string) bool { return on.nonIdempotent || h1.IsIdempotent(method) }

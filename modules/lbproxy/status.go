@@ -219,6 +219,14 @@ func atMonotonic(t time.Duration) time.Time {
 	return time.Now().Add(t - lb.Monotonic()).Round(time.Millisecond)
 }
 
+// shownPriority is a tier's priority as users see it: -1 for backups.
+func shownPriority(t *lb.Tier) int {
+	if t.Backup() {
+		return -1
+	}
+	return t.Priority
+}
+
 // tierStatus describes the tiers, if there is something to say about them.
 func tierStatus(s *lb.Snapshot) []TierStatus {
 	if len(s.Tiers) < 2 && !s.Panicking() {
@@ -226,12 +234,8 @@ func tierStatus(s *lb.Snapshot) []TierStatus {
 	}
 	var out []TierStatus
 	for _, t := range s.Tiers {
-		priority := t.Priority
-		if t.Backup() {
-			priority = -1
-		}
 		out = append(out, TierStatus{
-			Priority: priority, Available: len(t.Selectable), Backends: len(t.Members), Load: t.Load, Panic: t.Panic,
+			Priority: shownPriority(t), Available: len(t.Selectable), Backends: len(t.Members), Load: t.Load, Panic: t.Panic,
 		})
 	}
 	return out

@@ -53,7 +53,7 @@ func runFaults(ctx context.Context, b *Bed, p proxy.Peer) ([]Figure, error) {
 	defer h1.Close()
 	// What has never been done before takes longer the first time.
 	warm := client.Open(ctx, rate, client.Get(h1, "/"))
-	if err := pause(ctx, times(b, 2*time.Second, 500*time.Millisecond)); err != nil {
+	if err := proxy.Pause(ctx, times(b, 2*time.Second, 500*time.Millisecond)); err != nil {
 		return nil, err
 	}
 	warm.Stop()
@@ -69,17 +69,17 @@ func runFaults(ctx context.Context, b *Bed, p proxy.Peer) ([]Figure, error) {
 // faultPhases breaks the backends and mends them.
 func faultPhases(ctx context.Context, b *Bed, f fleet.Fleet, load *client.Run) (*faultsRun, error) {
 	run := &faultsRun{}
-	if err := pause(ctx, times(b, 8*time.Second, time.Second)); err != nil {
+	if err := proxy.Pause(ctx, times(b, 8*time.Second, time.Second)); err != nil {
 		return nil, err
 	}
 	run.broken = load.Now()
 	mend := breakAll(ctx, f)
-	if err := pause(ctx, times(b, 3*time.Second, 2*time.Second)); err != nil {
+	if err := proxy.Pause(ctx, times(b, 3*time.Second, 2*time.Second)); err != nil {
 		return nil, err
 	}
 	run.detected = load.Now()
 	from := f.Counts()
-	if err := pause(ctx, times(b, 15*time.Second, 2*time.Second)); err != nil {
+	if err := proxy.Pause(ctx, times(b, 15*time.Second, 2*time.Second)); err != nil {
 		return nil, err
 	}
 	for i, to := range f.Counts() {
@@ -122,11 +122,11 @@ func breakAll(ctx context.Context, f fleet.Fleet) (mend func() error) {
 func flap(ctx context.Context, b *fleet.Backend) error {
 	for {
 		b.Kill()
-		_ = pause(ctx, time.Second)
+		_ = proxy.Pause(ctx, time.Second)
 		if err := b.Restart(); err != nil {
 			return err
 		}
-		if pause(ctx, time.Second) != nil {
+		if proxy.Pause(ctx, time.Second) != nil {
 			return nil
 		}
 	}
@@ -138,7 +138,7 @@ func (run *faultsRun) recover(ctx context.Context, f fleet.Fleet, load *client.R
 	history := [][]fleet.Counts{f.Counts()}
 	run.late = slices.Clone(faultNames[:])
 	for at := time.Duration(0); at < atLeast || len(run.late) > 0 && at < longest; at = load.Now() - run.restored {
-		if err := pause(ctx, step); err != nil {
+		if err := proxy.Pause(ctx, step); err != nil {
 			return err
 		}
 		history = append(history, f.Counts())
@@ -226,16 +226,4 @@ func shares(from, to []fleet.Counts) []float64 {
 
 func since(from, to fleet.Counts) fleet.Counts {
 	return fleet.Counts{Requests: to.Requests - from.Requests, Conns: to.Conns - from.Conns}
-}
-
-// pause waits, unless the command ends.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -75,14 +75,14 @@ func hedgeLoad(ctx context.Context, b *Bed, p proxy.Peer, hedged bool) (*hedgeRu
 	// Within this time the percentile is learnt.
 	learn := client.Open(ctx, rate, client.Get(h1, "/"))
 	defer learn.Stop()
-	if err := pause(ctx, times(b, 5*time.Second, 1500*time.Millisecond)); err != nil {
+	if err := proxy.Pause(ctx, times(b, 5*time.Second, 1500*time.Millisecond)); err != nil {
 		return nil, err
 	}
 	learn.Stop()
 	before, slowBefore := s.fleet.Total(), s.fleet[0].Counts()
 	load := client.Open(ctx, rate, client.Get(h1, "/"))
 	defer load.Stop()
-	if err := pause(ctx, times(b, 20*time.Second, 2*time.Second)); err != nil {
+	if err := proxy.Pause(ctx, times(b, 20*time.Second, 2*time.Second)); err != nil {
 		return nil, err
 	}
 	samples := load.Stop()

@@ -58,7 +58,7 @@ func runOverload(ctx context.Context, b *Bed, p proxy.Peer) ([]Figure, error) {
 	defer h1.Close()
 	load := client.Open(ctx, times3*overloadCapacity, client.Get(h1, "/"))
 	defer load.Stop()
-	if err := pause(ctx, times(b, 2*time.Second, time.Second)); err != nil {
+	if err := proxy.Pause(ctx, times(b, 2*time.Second, time.Second)); err != nil {
 		return nil, err
 	}
 	from := load.Now()
@@ -79,7 +79,7 @@ func memoryOver(ctx context.Context, s *site, d time.Duration) ([3]int64, error)
 			return memory, err
 		}
 		if i < len(memory)-1 {
-			if err := pause(ctx, d/2); err != nil {
+			if err := proxy.Pause(ctx, d/2); err != nil {
 				return memory, err
 			}
 		}

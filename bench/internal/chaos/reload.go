@@ -41,7 +41,7 @@ func runReload(ctx context.Context, b *Bed, p proxy.Peer) ([]Figure, error) {
 		return nil, err
 	}
 	defer load.stop()
-	if err := pause(ctx, 2*time.Second); err != nil {
+	if err := proxy.Pause(ctx, 2*time.Second); err != nil {
 		return nil, err
 	}
 	before := s.fleet.Total().Conns + narrow.Total().Conns
@@ -50,7 +50,7 @@ func runReload(ctx context.Context, b *Bed, p proxy.Peer) ([]Figure, error) {
 		if err := s.Reload(ctx); err != nil {
 			return nil, err
 		}
-		if err := pause(ctx, time.Second); err != nil {
+		if err := proxy.Pause(ctx, time.Second); err != nil {
 			return nil, err
 		}
 	}

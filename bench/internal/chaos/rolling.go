@@ -28,7 +28,7 @@ func runRolling(ctx context.Context, b *Bed, p proxy.Peer) ([]Figure, error) {
 	defer h1.Close()
 	load := client.Open(ctx, rate, client.Get(h1, "/"))
 	defer load.Stop()
-	if err := pause(ctx, time.Second); err != nil {
+	if err := proxy.Pause(ctx, time.Second); err != nil {
 		return nil, err
 	}
 	began := load.Now()
@@ -45,7 +45,7 @@ func runRolling(ctx context.Context, b *Bed, p proxy.Peer) ([]Figure, error) {
 		}
 	}
 	took := load.Now() - began
-	if err := pause(ctx, 500*time.Millisecond); err != nil {
+	if err := proxy.Pause(ctx, 500*time.Millisecond); err != nil {
 		return nil, err
 	}
 	all := load.Stop()
@@ -68,7 +68,7 @@ func drain(ctx context.Context, s *site, b *fleet.Backend) error {
 
 func restart(ctx context.Context, s *site, b *fleet.Backend) error {
 	b.Kill()
-	if err := pause(ctx, 500*time.Millisecond); err != nil {
+	if err := proxy.Pause(ctx, 500*time.Millisecond); err != nil {
 		return err
 	}
 	if err := b.Restart(); err != nil {
@@ -77,5 +77,5 @@ func restart(ctx context.Context, s *site, b *fleet.Backend) error {
 	if err := s.Undrain(ctx, b.Addr()); err != nil {
 		return err
 	}
-	return pause(ctx, 500*time.Millisecond)
+	return proxy.Pause(ctx, 500*time.Millisecond)
 }

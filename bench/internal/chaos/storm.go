@@ -30,7 +30,7 @@ func runStorm(ctx context.Context, b *Bed, p proxy.Peer) ([]Figure, error) {
 	defer h1.Close()
 	load := client.Open(ctx, rate, client.Get(h1, "/"))
 	defer load.Stop()
-	if err := pause(ctx, times(b, 10*time.Second, 3*time.Second)); err != nil {
+	if err := proxy.Pause(ctx, times(b, 10*time.Second, 3*time.Second)); err != nil {
 		return nil, err
 	}
 	all := load.Stop()

@@ -95,7 +95,7 @@ func (p *caddyProxy) Drain(ctx context.Context, backend string) error {
 		if err != nil {
 			return err
 		}
-		return sleep(ctx, time.Second)
+		return Pause(ctx, time.Second)
 	}
 	if err := p.order(ctx, backend, `{"drain": true}`); err != nil {
 		return err
@@ -129,7 +129,8 @@ func (p *caddyProxy) order(ctx context.Context, backend, order string) error {
 // resource is a backend of the pool that the scenarios' configurations name.
 func resource(backend string) string { return "/lb/pools/app/backends/" + url.PathEscape(backend) }
 
-func sleep(ctx context.Context, d time.Duration) error {
+// Pause waits, unless ctx ends: then it returns its error.
+func Pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
