@@ -207,15 +207,11 @@ func (c *conn) overdue(x *Exchange, at time.Duration) bool {
 	if by := c.headerBy.Load(); by > 0 && int64(at) >= by {
 		return true
 	}
-	if by := x.endBy.Load(); by > 0 && int64(at) >= by {
-		return true
+	cancelled := x.context().Err() != nil // before endBy, which is set before the context of a request that was served ends
+	if by := x.endBy.Load(); by > 0 {
+		return int64(at) >= by
 	}
-	select {
-	case <-x.context().Done():
-		return true
-	default:
-		return false
-	}
+	return cancelled
 }
 
 // interrupt ends an exchange that is overdue.
