@@ -190,10 +190,10 @@ func (c *crowd) usual(n int) int64 {
 
 // A backend that is asked for far more than it copes with gets about that much, and what is over is refused instead of slow.
 func TestAdaptiveConcurrency(t *testing.T) {
-	// Busy machines do not keep to 20 ms, so that the bound is not tight.
+	// Busy machines add some ms to an answer, which is little beside its 60, and the bound is not tight.
 	const copes, clients, bound = 16, 80, 56
 	b := NewBackends(t, "A")
-	c := &crowd{places: make(chan struct{}, copes), service: 20 * time.Millisecond}
+	c := &crowd{places: make(chan struct{}, copes), service: 60 * time.Millisecond}
 	b[0].Do(c.ServeHTTP)
 	config := site("to {$A}", block("adaptive_concurrency", "initial 60", "min 4"), "queue 5 100ms")
 	s := Start(t, config, addresses(b...))
@@ -219,7 +219,7 @@ func TestAdaptiveConcurrency(t *testing.T) {
 					served.Add(1)
 				default:
 					refused.Add(1)
-					time.Sleep(20 * time.Millisecond)
+					time.Sleep(c.service)
 				}
 			}
 		})
