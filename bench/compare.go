@@ -111,7 +111,7 @@ func newBed(opts *options) (*bed, error) {
 // buildCaddy builds Caddy with this suite as users get it.
 func buildCaddy(ctx context.Context, root, dir string) (string, error) {
 	binary := filepath.Join(dir, "caddy")
-	cmd := exec.CommandContext(ctx, "go", "build", "-C", root, "-trimpath", "-o", binary, "./cmd/caddy")
+	cmd := exec.CommandContext(ctx, "go", "build", "-C", root, "-o", binary, "./cmd/caddy")
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("build Caddy: %w", err)
