@@ -235,7 +235,11 @@ func (s *Server) wait(path string) *waiting {
 	client := newClient(s.t)
 	go func() {
 		defer close(w.answered)
-		if r, err := fetch(client, req); err == nil {
+		r, err := fetch(client, req)
+		for err != nil && s.handedOver(req, err) {
+			r, err = fetch(client, req)
+		}
+		if err == nil {
 			w.answered <- r
 		} else if ctx.Err() == nil {
 			s.t.Errorf("GET %s: %v", path, err)
