@@ -1,6 +1,7 @@
 package lbproxy
 
 import (
+	"context"
 	"fmt"
 	"sync"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 )
@@ -46,7 +48,29 @@ func (*Clients) CaddyModule() caddy.ModuleInfo {
 func (c *Clients) Provision(ctx caddy.Context) error {
 	c.logger = ctx.Logger()
 	c.fronts = make(map[*caddyhttp.Server]*front)
-	return checkEngine(c.Engine)
+	if err := checkEngine(c.Engine); err != nil {
+		return err
+	}
+	events, err := ctx.App("events")
+	if err != nil {
+		return err
+	}
+	return events.(*caddyevents.App).On("stopping", c)
+}
+
+// Handle is called before the configuration's apps are stopped, which has no order: those who have reached its servers
+// are given time to ask, while further ones go to the servers of the next configuration.
+func (c *Clients) Handle(context.Context, caddy.Event) error {
+	var left []*front
+	for _, f := range c.fronts {
+		if fronts.listens(f) && closeListeners(f.server) {
+			left = append(left, f)
+		}
+	}
+	for _, f := range left {
+		f.arrivals.wait()
+	}
+	return nil
 }
 
 func checkEngine(engine string) error {
@@ -135,7 +159,8 @@ func parseClients(d *caddyfile.Dispenser, existing any) (any, error) {
 
 // Interface guards
 var (
-	_ caddy.App          = (*Clients)(nil)
-	_ caddy.Provisioner  = (*Clients)(nil)
-	_ caddy.CleanerUpper = (*Clients)(nil)
+	_ caddy.App           = (*Clients)(nil)
+	_ caddy.Provisioner   = (*Clients)(nil)
+	_ caddy.CleanerUpper  = (*Clients)(nil)
+	_ caddyevents.Handler = (*Clients)(nil)
 )

@@ -23,7 +23,9 @@ type front struct {
 	likes  string // equal for servers that may serve each other's connections
 	logger *zap.Logger
 
-	engine  func() *h1server.Server // made when first asked for: the server's limits are complete only when it runs
+	engine   func() *h1server.Server // made when first asked for: the server's limits are complete only when it runs
+	arrivals arrivals
+
 	install sync.Once
 	drained sync.Once
 }
@@ -75,6 +77,7 @@ func (f *front) onConnection(ctx context.Context, _ net.Conn) context.Context {
 		if !ok || hs.ConnState != nil {
 			return
 		}
+		hs.ConnState = f.arrivals.note
 		engine, handler := f.engine(), hs.Handler
 		hs.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !engine.Adopt(w, r) {

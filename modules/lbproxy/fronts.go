@@ -36,6 +36,15 @@ func (r *frontRegistry) next(f *front) *front {
 	return nil
 }
 
+// listens reports whether there is another front with the addresses of f, to which its new connections can go.
+func (r *frontRegistry) listens(f *front) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.running, func(other *front) bool {
+		return other != f && slices.Equal(other.server.Listen, f.server.Listen)
+	})
+}
+
 // leave removes a front whose engine is about to be drained.
 func (r *frontRegistry) leave(f *front, engine *h1server.Server) {
 	r.mu.Lock()
