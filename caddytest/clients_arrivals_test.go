@@ -7,16 +7,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 )
-
-// marked is clientsSite in its n-th edition, which answers tell.
-func marked(n int) string {
-	return strings.ReplaceAll(clientsSite, "X-Config 0", fmt.Sprint("X-Config ", n))
-}
 
 // Who has connected before a reload and asks as it is under way is answered, while others are answered by the new configuration.
 func TestReloadAwaitsFirstRequests(t *testing.T) {

@@ -31,6 +31,11 @@ https://localhost:{$PORT2} {
 }
 `
 
+// marked is clientsSite in its n-th edition, which answers tell.
+func marked(n int) string {
+	return strings.ReplaceAll(clientsSite, "X-Config 0", fmt.Sprint("X-Config ", n))
+}
+
 // keptClient is a client with one connection, which it keeps as long as it may.
 type keptClient struct {
 	host string
@@ -123,7 +128,7 @@ func TestReloadsLoseNoRequestOfKeptConnections(t *testing.T) {
 		})
 	}
 	for i := range 10 {
-		s.mustReload(strings.ReplaceAll(clientsSite, "X-Config 0", fmt.Sprint("X-Config ", i+1)))
+		s.mustReload(marked(i + 1))
 	}
 	close(stop)
 	wg.Wait()
@@ -147,7 +152,7 @@ func TestIdleConnectionMovesToTheNewConfiguration(t *testing.T) {
 			if resp.Header.Get("X-Config") != "0" || resp.Close {
 				t.Fatalf("first answer: configuration %s, closing %v", resp.Header.Get("X-Config"), resp.Close)
 			}
-			s.mustReload(strings.ReplaceAll(clientsSite, "X-Config 0", "X-Config 1"))
+			s.mustReload(marked(1))
 			resp, _, err := c.get(http.MethodGet, "")
 			if err != nil || resp == nil {
 				t.Fatalf("after the reload: %v", err)

@@ -13,7 +13,7 @@ import (
 
 const (
 	arrivalTime = time.Second            // a connection without a request for longer is idle, as browsers open them ahead
-	emptyTime   = 200 * time.Millisecond // for a listener's queue to become empty, which it may not on a busy machine
+	emptyTime   = 200 * time.Millisecond // for the listeners' queues to become empty, which they may not on a busy machine
 	arrivalPoll = time.Millisecond
 )
 
@@ -37,9 +37,9 @@ func (a *arrivals) note(nc net.Conn, state http.ConnState) {
 	}
 }
 
-// wait waits until none is left that came within arrivalTime, and no longer than that.
-func (a *arrivals) wait() {
-	for end := time.Now().Add(arrivalTime); time.Now().Before(end); {
+// wait waits until none is left that came within arrivalTime, or until the time is over.
+func (a *arrivals) wait(by time.Time) {
+	for time.Now().Before(by) {
 		time.Sleep(arrivalPoll) // at least once: one that is just being accepted is not known yet
 		if !a.any(time.Now().Add(-arrivalTime)) {
 			return
@@ -57,8 +57,8 @@ func (a *arrivals) any(t time.Time) (found bool) {
 }
 
 // closeListeners ends the server's part in its addresses, on which another one listens by now, and reports whether it did. What
-// waits in a listener's queue as it closes is reset by the kernel, so the moment is chosen when nothing does.
-func closeListeners(server *caddyhttp.Server) (closed bool) {
+// waits in a listener's queue as it closes is reset by the kernel, so the moment is chosen when nothing does, or when the time is over.
+func closeListeners(server *caddyhttp.Server, by time.Time) (closed bool) {
 	for _, address := range server.Listen {
 		if na, err := caddy.ParseNetworkAddress(address); err != nil || na.IsFdNetwork() {
 			return false // all configurations have the same socket
@@ -66,7 +66,7 @@ func closeListeners(server *caddyhttp.Server) (closed bool) {
 	}
 	for _, ln := range server.Listeners() {
 		if tcp := tcpListener(ln); tcp != nil { // nil for a unix socket, which goes over by itself, and for what plugins wrap
-			closed = closeEmpty(tcp, time.Now().Add(emptyTime)) || closed
+			closed = closeEmpty(tcp, by) || closed
 		}
 	}
 	return closed

@@ -31,6 +31,17 @@ func listenTCP(t *testing.T) *net.TCPListener {
 	return ln.(*net.TCPListener)
 }
 
+// dialTCP is a connection that waits in a listener's queue.
+func dialTCP(t *testing.T, ln *net.TCPListener) net.Conn {
+	t.Helper()
+	client, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
 func TestTCPListenerInsideOfWrappers(t *testing.T) {
 	tcp := listenTCP(t)
 	for _, wrapped := range []net.Listener{tcp, counted{tcp, "a"}, &counted{counted{tcp, "a"}, "b"}, tls.NewListener(counted{tcp, "a"}, &tls.Config{})} {
@@ -73,17 +84,13 @@ func TestArrivals(t *testing.T) {
 	if a.any(began) {
 		t.Error("there is one left")
 	}
-	a.wait()
+	a.wait(time.Now().Add(time.Minute)) // for nobody
 }
 
 // A connection that waits in the listener's queue is accepted before that is closed.
 func TestListenerClosesWhenNobodyWaits(t *testing.T) {
 	tcp := listenTCP(t)
-	client, err := net.Dial("tcp", tcp.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := dialTCP(t, tcp)
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
@@ -109,11 +116,7 @@ func TestListenerClosesWhenNobodyWaits(t *testing.T) {
 // A queue that does not become empty is not waited for without end.
 func TestListenerClosesInTheEnd(t *testing.T) {
 	tcp := listenTCP(t)
-	client, err := net.Dial("tcp", tcp.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	dialTCP(t, tcp)
 	closeEmpty(tcp, time.Now().Add(10*time.Millisecond))
 	if _, err := tcp.Accept(); err == nil {
 		t.Error("it accepts after it was closed")

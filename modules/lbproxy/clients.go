@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -62,13 +63,15 @@ func (c *Clients) Provision(ctx caddy.Context) error {
 // are given time to ask, while further ones go to the servers of the next configuration.
 func (c *Clients) Handle(context.Context, caddy.Event) error {
 	var left []*front
+	by := time.Now().Add(emptyTime)
 	for _, f := range c.fronts {
-		if fronts.listens(f) && closeListeners(f.server) {
+		if fronts.listens(f) && closeListeners(f.server, by) {
 			left = append(left, f)
 		}
 	}
+	by = time.Now().Add(arrivalTime)
 	for _, f := range left {
-		f.arrivals.wait()
+		f.arrivals.wait(by)
 	}
 	return nil
 }
