@@ -45,16 +45,16 @@ func (ex *exchange) lease() (*lb.Member, *failure) {
 			return m, nil
 		}
 	}
-	if !ex.wouldWait() {
-		if m := ex.take(); m != nil { // a place became free just now
-			return m, nil
-		}
-		return nil, ex.unavailable()
-	}
-	if q == nil {
+	switch {
+	case q != nil && ex.mayWait():
+		return ex.awaitPlace(q)
+	case q == nil && ex.wouldWait():
 		return nil, ex.shed(shedFull, ex.unavailable().err, false)
 	}
-	return ex.awaitPlace(q)
+	if m := ex.take(); m != nil { // a place became free just now
+		return m, nil
+	}
+	return nil, ex.unavailable()
 }
 
 // take picks a backend and takes a place on it, if there is one now.
@@ -114,19 +114,27 @@ func (p *pool) leave() {
 // wouldWait reports whether only a free place is missing: a backend could take the request but for the number of
 // those under way.
 func (ex *exchange) wouldWait() bool {
-	crowded, untried := ex.pool.crowded(), false
+	crowded := ex.pool.crowded()
+	return ex.anyCandidate(func(m *lb.Member) bool { return crowded || m.Limited() && m.Full() })
+}
+
+// mayWait reports whether a free place may have been missing when the request looked for one. What became free since may be
+// taken again by the time that it looks once more, and those who wait have it first, so the line is where to look.
+func (ex *exchange) mayWait() bool {
+	bounded := ex.pool.maxRequests > 0 || ex.pool.state.queue.Len() > 0
+	return ex.anyCandidate(func(m *lb.Member) bool { return bounded || m.Limited() })
+}
+
+// anyCandidate reports whether ok holds for a backend that the request could be given to, if that has a place.
+func (ex *exchange) anyCandidate(ok func(*lb.Member) bool) bool {
 	for _, t := range ex.pool.Snapshot().Tiers {
 		for _, m := range t.Selectable {
-			if ex.pick.Tried.Has(m.Backend) {
-				continue
-			}
-			if untried = true; crowded || m.Limited() && m.Full() {
+			if ex.mayHave(m.Backend) && ok(m) {
 				return true
 			}
 		}
 	}
-	// Places may have become free since, and those who wait have them first.
-	return untried && ex.pool.queue != nil && ex.pool.state.queue.Len() > 0
+	return false
 }
 
 // awaitPlace waits for a place, in the order in which requests came.
@@ -163,7 +171,9 @@ func (ex *exchange) awaitPlace(config *Queue) (*lb.Member, *failure) {
 			if m := ex.take(); m != nil { // a place became free just now
 				return m, nil
 			}
-			return nil, ex.unavailable()
+			if !ex.wouldWait() { // nor was it taken again by a request of another pool
+				return nil, ex.unavailable()
+			}
 		}
 		if look = nil; ex.pool.orphaned() {
 			look = time.After(orphanLook)

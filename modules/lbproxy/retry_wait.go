@@ -52,6 +52,12 @@ func (ex *exchange) forgetTried() {
 // how long a request may wait.
 const defaultSpareWait = time.Second
 
+// mayHave reports whether the request may be given to the backend, as take has it: it was not yet, or a retry was allowed for which
+// all of them may be asked again.
+func (ex *exchange) mayHave(b *lb.Backend) bool {
+	return !ex.pick.Tried.Has(b) || ex.renew && ex.sparedFor(b, time.Now()) <= 0
+}
+
 // pause is how long to wait before the request is given to a backend again. When all of them had it and asked to be left alone, it is at
 // least the shortest time that one of them asked for; ok is false when that is too long.
 func (ex *exchange) pause() (wait time.Duration, ok bool) {
