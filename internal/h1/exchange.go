@@ -93,8 +93,7 @@ func (h *Host) RoundTrip(x *Exchange) error {
 			return &Error{Phase: Connecting, Unseen: true, Err: err}
 		}
 		if x.Connected != nil {
-			if err := x.Connected.Connected(c, c.reused); err != nil {
-				h.put(c)
+			if err := x.announce(c); err != nil {
 				return &Error{Phase: Connecting, Unseen: true, Err: err}
 			}
 		}
@@ -106,6 +105,19 @@ func (h *Host) RoundTrip(x *Exchange) error {
 			return failure
 		}
 	}
+}
+
+// announce tells Connected of the connection, which is given back if it is not to be used, by an error or a panic.
+func (x *Exchange) announce(c *conn) (err error) {
+	wanted := false
+	defer func() {
+		if !wanted {
+			c.host.put(c)
+		}
+	}()
+	err = x.Connected.Connected(c, c.reused)
+	wanted = err == nil
+	return err
 }
 
 func (x *Exchange) context() context.Context {

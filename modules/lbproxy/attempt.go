@@ -95,6 +95,7 @@ func (ex *exchange) begin() (*attempt, *failure) {
 		a = &attempt{Context: ex.in.Context(), ex: ex}
 	}
 	a.member, a.pool = m, ex.pool
+	ex.newest = a
 	if f := ex.filterSelected(m); f != nil {
 		a.release()
 		return nil, f

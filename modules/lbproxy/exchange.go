@@ -68,6 +68,7 @@ type exchange struct {
 
 	queued time.Duration // waited for a free place
 
+	newest   *attempt   // has taken a place last; it may not be a try yet
 	latest   *attempt   // the latest try; those before it follow
 	spared   []spared   // backends that asked to be left alone
 	retrying *poolState // where a retry under way is counted; nil when none is

@@ -9,9 +9,29 @@ import (
 
 // obtain finds a backend that answers. A returned attempt has an answer for the client and is released by the caller.
 func (ex *exchange) obtain() (*attempt, *failure) {
+	panicking := true
+	defer func() {
+		if panicking {
+			ex.abandon()
+		}
+	}()
 	a, f := ex.seek()
+	panicking = false
 	ex.endRetry()
 	return a, f
+}
+
+// abandon releases what a request holds that was broken off while it looked for an answer, as Caddy's abort does.
+func (ex *exchange) abandon() {
+	if a := ex.newest; a != nil {
+		if a.try.Status == 0 && a.try.Cause == causeNone {
+			a.try.Cause = causeCanceled // it came to nothing, and the backend is not to blame
+		}
+		a.release()
+	}
+	for a := ex.latest; a != nil; a = a.before {
+		a.release()
+	}
 }
 
 // seek is obtain's loop. It gives the request to backend after backend: past failures to connect without asking, past
