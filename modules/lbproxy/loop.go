@@ -51,6 +51,9 @@ func (ex *exchange) seek() (*attempt, *failure) {
 			last.answer.drop()
 			last.answer = nil
 		}
+		if last != nil && f != nil && f.unavailable && f.final {
+			return nil, last // it lined up in vain, and what went wrong before says more
+		}
 		if f == nil {
 			if a, f = ex.send(a); f == nil {
 				return a, nil

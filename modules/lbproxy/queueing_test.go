@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -168,4 +169,31 @@ func TestRetryWaitsInLine(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A retry that waited in vain is not followed by another one: the queue's timeout is how long a request waits for a place.
+func TestRetryWaitsInVainOnce(t *testing.T) {
+	var other *lb.Member
+	b := startBackend(t, func(http.ResponseWriter, *http.Request) {
+		other.Acquire() // takes the place that the request is about to leave
+		panic(http.ErrAbortHandler)
+	})
+	config := strings.Replace(onePlaceWithQueue(b.URL, `,"retries":3`), "1h", "20ms", 1)
+	p := startProxy(t, config+`,"verbose_logs":true`, serverOptions{log: `"level":"DEBUG"`})
+	other = &lb.Member{Backend: runningPools()[0].Snapshot().Members[0].Backend}
+	defer other.Release()
+	if r := p.get("/"); r.status != http.StatusBadGateway {
+		t.Errorf("status %d, want that of what went wrong", r.status)
+	}
+	logLine(t, "handled request") // the last of its entries
+	if n := retries(); n != 1 {
+		t.Errorf("%d retries", n)
+	}
+}
+
+// retries counts the retries that were logged.
+func retries() int {
+	logged.Lock()
+	defer logged.Unlock()
+	return strings.Count(logged.text.String(), `"retrying"`)
 }
