@@ -46,9 +46,11 @@ func (ex *exchange) inherit() {
 	ex.pick.Key = next.Key(ex.in, ex.repl)
 }
 
-// orphanLook is how often the first request of a queue that no pool wakes any more looks for a place: a reload removed the pool, or
-// its queue. Those who wait already keep their turn.
-const orphanLook = 20 * time.Millisecond
+// placeLook is how often the first request of a queue looks for a place of which nobody may tell it.
+const placeLook = 20 * time.Millisecond
 
-// orphaned reports whether nobody tells those who wait for the pool's backends of free places.
-func (p *pool) orphaned() bool { return p.queue == nil || p.isReleased() }
+// untold reports whether the pool's backends may have free places of which those who wait are not told: a reload removed the pool, or
+// its queue, and those who wait already keep their turn; or limits are adaptive, which rise with time when a probe ends.
+func (p *pool) untold() bool {
+	return p.queue == nil || p.isReleased() || p.Options().Adaptive != nil
+}

@@ -175,8 +175,8 @@ func (ex *exchange) awaitPlace(config *Queue) (*lb.Member, *failure) {
 				return nil, ex.unavailable()
 			}
 		}
-		if look = nil; ex.pool.orphaned() {
-			look = time.After(orphanLook)
+		if look = nil; ex.pool.untold() {
+			look = time.After(placeLook)
 		}
 	}
 }

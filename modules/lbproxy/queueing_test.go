@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -168,6 +170,35 @@ func TestRetryWaitsInLine(t *testing.T) {
 				t.Errorf("the backend served %v, want %v", order, want)
 			}
 		})
+	}
+}
+
+// A limit that was lowered to look at the backend rises again with time, though no request ends then.
+func TestQueueSeesTheEndOfAProbe(t *testing.T) {
+	b := startBackend(t, text("ok"))
+	p := startProxy(t, upstreams(b.URL)+`,"load_balancing":{"queue":{"size":10,"timeout":"1h"},"adaptive_concurrency":{"initial":20}}`)
+	pool := runningPools()[0]
+	limits := pool.Options().Adaptive
+	var clock atomic.Int64
+	limits.Now = func() time.Duration { return time.Duration(clock.Load()) }
+	pool.refresh() // requests see the clock
+	m := pool.Snapshot().Members[0]
+	for lowered := false; !lowered; lowered = m.Limit() < 10 {
+		now := clock.Add(int64(10 * time.Millisecond))
+		m.AdaptiveLimit().Observe(limits, time.Millisecond, time.Duration(now), 1000, false)
+	}
+	var held int
+	for m.Acquire() {
+		held++
+	}
+	got := p.goGet("/")
+	eventually(t, "request that waits", queued(pool, 1))
+	clock.Add(int64(time.Minute))
+	if r := <-got; r.status != http.StatusOK {
+		t.Errorf("status %d: %s", r.status, r.body)
+	}
+	for range held {
+		m.Release()
 	}
 }
 
