@@ -78,7 +78,11 @@ func (ex *exchange) begin() (*attempt, *failure) {
 	if ex.tries > 0 {
 		ex.base.askAgain(ex.in)
 	}
+	own := ex.ways == ex.pool.ways // it may be the pool's that was inherited last
 	ex.pool = ex.base.serving(ex.in)
+	if own {
+		ex.ways = ex.pool.ways
+	}
 	if b := ex.pool.breaker; b != nil && !b.OK() {
 		return nil, &failure{status: http.StatusServiceUnavailable, err: errBreakerOpen, unavailable: true}
 	}
