@@ -130,13 +130,20 @@ func (w *drainWatch) awaited() (members []*lb.Member) {
 	return members
 }
 
-// look tells of those that are empty.
+// look tells of those that are empty. Who hears of it may give the next order, or reload, so that nothing is locked meanwhile.
 func (w *drainWatch) look() {
+	for _, m := range w.nowEmpty() {
+		w.pool.tellEmpty(m)
+	}
+}
+
+// nowEmpty takes those that are empty and were not told to be, and has the others looked at again.
+func (w *drainWatch) nowEmpty() (members []*lb.Member) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.timer = nil
 	if w.stopped {
-		return
+		return nil
 	}
 	entries := *w.pool.entries.Load()
 	left := 0
@@ -147,12 +154,13 @@ func (w *drainWatch) look() {
 			continue
 		}
 		if drain := m.DrainedSince().UnixNano(); e.stats.emptyTold.Swap(drain) != drain {
-			w.pool.tellEmpty(m)
+			members = append(members, m)
 		}
 	}
 	if left > 0 {
 		w.timer = time.AfterFunc(drainLook, w.look)
 	}
+	return members
 }
 
 // tellEmpty logs and announces that a drained backend serves nobody any more.

@@ -1,0 +1,68 @@
+package lbproxy
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+)
+
+// eventHook is a handler of events that does what a test sets.
+type eventHook struct{}
+
+var onEvent = make(chan func(caddy.Event), 10)
+
+func init() { caddy.RegisterModule(eventHook{}) }
+
+func (eventHook) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "events.handlers.lb_proxy_test", New: func() caddy.Module { return new(eventHook) }}
+}
+
+func (eventHook) Handle(_ context.Context, e caddy.Event) error {
+	(<-onEvent)(e)
+	return nil
+}
+
+// Interface guard.
+var _ caddyevents.Handler = eventHook{}
+
+// Who hears that a backend is empty may drain the next one before the event is over: so a script does that restarts one after the
+// other.
+func TestNextDrainOnEmptyBackend(t *testing.T) {
+	one, two := startBackend(t, text("1")), startBackend(t, text("2"))
+	startProxy(t, upstreams(one.URL, two.URL), serverOptions{
+		apps: `"events":{"subscriptions":[{"events":["drained"],"handlers":[{"handler":"lb_proxy_test"}]}]}`,
+	})
+	pool := runningPools()[0]
+	drain := func(url string) {
+		yes := true
+		if err := carryOut(t.Context(), pool, pool.Snapshot().Find(hostOf(url)), &yes, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	hosts := make(chan any, 2)
+	onEvent <- func(e caddy.Event) {
+		done := make(chan struct{})
+		go func() { drain(two.URL); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(patience):
+			t.Error("the order waits for the end of the event")
+		}
+		hosts <- e.Data["host"]
+	}
+	onEvent <- func(e caddy.Event) { hosts <- e.Data["host"] }
+	drain(one.URL)
+	for _, want := range []string{one.URL, two.URL} {
+		select {
+		case got := <-hosts:
+			if got != "http://"+hostOf(want) && got != hostOf(want) {
+				t.Errorf("%v is empty, want %s", got, want)
+			}
+		case <-time.After(2 * patience):
+			t.Fatal("no event")
+		}
+	}
+}
