@@ -153,11 +153,17 @@ func spread(tiers []*Tier, o *Options) {
 	}
 }
 
-// trials lists the members on trial whose tiers have a load.
+// trials lists the members on trial of tiers up to the last one that has a load: those after it are not needed.
 func trials(tiers []*Tier) (found []*Member) {
-	for _, t := range tiers {
+	needed := 0
+	for i, t := range tiers {
+		if t.Load > 0 {
+			needed = i + 1
+		}
+	}
+	for _, t := range tiers[:needed] {
 		for _, m := range t.Selectable {
-			if m.trial != nil && t.Load > 0 {
+			if m.trial != nil {
 				found = append(found, m)
 			}
 		}

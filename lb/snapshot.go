@@ -12,7 +12,7 @@ type Snapshot struct {
 	// drawn by load, and when that has no member for it to the first other one that has.
 	Tiers []*Tier
 
-	// Trials are the members on trial, of tiers that have a load. A request that can be tried again elsewhere is best given
+	// Trials are the members on trial, of tiers that have a load or that others stand in for. A request that can be tried again elsewhere is best given
 	// to one of them first, so that a policy which avoids what has failed does not keep it out for longer.
 	Trials []*Member
 
@@ -28,11 +28,19 @@ func (s *Snapshot) Pick(p *Pick) *Member {
 }
 
 // Ask asks the tiers for a member, the one that p is for first and then the others in their order, and returns the
-// first member found, or nil.
+// first member found, or nil. Before it those are asked that it stands in for while their members are on trial: they would
+// stay so for ever without requests.
 func (s *Snapshot) Ask(p *Pick, ask func(*Tier) *Member) *Member {
 	first := 0
 	if len(s.Tiers) > 1 {
 		first = s.first(p.point())
+		for _, t := range s.Tiers[:first] {
+			if t.trying {
+				if m := ask(t); m != nil {
+					return m
+				}
+			}
+		}
 		if m := ask(s.Tiers[first]); m != nil {
 			return m
 		}
@@ -107,6 +115,7 @@ type Tier struct {
 	// Panic is set when so few members are available that all are used, whatever their health.
 	Panic bool
 
+	trying     bool     // it has no load, and members on trial
 	selectable []uint64 // bit i: Members[i] may be newly selected
 	serving    []uint64 // bit i: Members[i] is healthy, selectable or not
 }
@@ -159,6 +168,7 @@ func (t *Tier) fill() {
 		if m.wasSelectable || t.Panic && m.inRotation() {
 			t.selectable[i>>6] |= 1 << (i & 63)
 			t.Selectable = append(t.Selectable, m)
+			t.trying = t.trying || m.trial != nil && t.Load == 0
 		}
 	}
 }

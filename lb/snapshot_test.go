@@ -149,6 +149,41 @@ func TestBackupsServeWhenNobodyElseCan(t *testing.T) {
 	expect("others are down", 3)
 }
 
+// Where all that could serve in a tier are on trial, another one has its load; the trials take place all the same, or the tier
+// would never be back. Those of tiers that are not needed wait until they are.
+func TestTrialsOfATierThatOthersStandInFor(t *testing.T) {
+	for _, backup := range []bool{true, false} {
+		for _, overprovisioning := range []float64{0, 1.4} {
+			p := lb.NewPoolWith("p", &firstPolicy{}, lb.Options{
+				MaxEjectionPercent: 100, PanicThreshold: 0.5, Overprovisioning: overprovisioning,
+			})
+			primary, spare := new(fakeEjection), new(fakeEjection)
+			second := &lb.Member{Backend: backend(2), Weight: 1, Ejection: spare, Priority: 1, Backup: backup}
+			update(t, p, &lb.Member{Backend: backend(1), Weight: 1, Ejection: primary}, second, &lb.Member{Backend: backend(3), Weight: 1, Priority: 1, Backup: backup})
+
+			primary.trial = true
+			s := refresh(t, p)
+			if len(s.Trials) != 1 || s.Tiers[0].Load != 0 || s.Tiers[1].Load != 1 {
+				t.Errorf("backup %v: %d trials, loads %v and %v; want 1, 0 and 1", backup, len(s.Trials), s.Tiers[0].Load, s.Tiers[1].Load)
+			}
+			m := s.Pick(&lb.Pick{Key: "any"})
+			if m.Backend != s.Members[0].Backend || !m.Acquire() {
+				t.Fatalf("backup %v, overprovisioning %v: %s is asked, want the one on trial", backup, overprovisioning, m.Address())
+			}
+			if m := s.Pick(&lb.Pick{}); m.Backend != s.Members[1].Backend {
+				t.Errorf("beside the trial's request %s is asked", m.Address())
+			}
+			m.Release()
+
+			primary.trial, spare.trial = false, true
+			s = refresh(t, p)
+			if m := s.Pick(&lb.Pick{}); len(s.Trials) != 0 || m.Backend != s.Members[0].Backend {
+				t.Errorf("%d trials, and %s is asked; want none of a tier that is not needed", len(s.Trials), m.Address())
+			}
+		}
+	}
+}
+
 func TestPickAllocatesNothing(t *testing.T) {
 	for name, up := range map[string][]int{"one tier": {20}, "two tiers": {10, 20}} {
 		s := tiered(t, up...)
