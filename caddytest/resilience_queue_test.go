@@ -174,12 +174,20 @@ func TestQueueBesideTryDuration(t *testing.T) {
 			t.Errorf("%v requests are counted as refused, and none was", n)
 		}
 	})
-	t.Run("with queue", func(t *testing.T) {
-		s, g, first := occupied(t, siteWith(patient, onePlace, "queue 1 200ms"))
+	t.Run("with a full queue", func(t *testing.T) {
+		s, g, first := occupied(t, siteWith(patient, onePlace, "queue 1 1h"))
 		second := s.wait("/second")
 		s.waitQueued(1)
 		shed(t, s.Get(s.URL("PORT", "/")))
-		shed(t, second.reply(t))
+		g.letGo(t)
+		first.reply(t)
+		g.next(t)
+		g.letGo(t)
+		second.reply(t)
+	})
+	t.Run("after the queue's timeout", func(t *testing.T) {
+		s, g, first := occupied(t, siteWith(patient, onePlace, "queue 1 200ms"))
+		shed(t, s.Get(s.URL("PORT", "/")))
 		g.letGo(t)
 		first.reply(t)
 	})
