@@ -6,6 +6,7 @@ import "time"
 type window struct {
 	state *state // in which the host was
 	seen  record
+	users int // how often it was added and not removed
 }
 
 // peer is a host that is in and what it did since the last comparison.

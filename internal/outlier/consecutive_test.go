@@ -175,6 +175,18 @@ func TestRemovedAndClosedHosts(t *testing.T) {
 	f.phase(In, 2) // it would never come back
 }
 
+// A host that is taken over within the pool, and so added before it is removed, stays in the pool.
+func TestHostStaysUntilRemovedAsOftenAsAdded(t *testing.T) {
+	f := newFixture(t, 2, oneOf)
+	f.Add(f.hosts[0])
+	f.Remove(f.hosts[0])
+	f.observe(0, 5, ServerError)
+	f.phase(Out, 0)
+	f.Remove(f.hosts[1])
+	f.observe(1, 5, ServerError)
+	f.phase(In, 1)
+}
+
 // Failures of all hosts at once never take out more than may be, from two detectors over the same hosts, as during a reload.
 func TestShareUnderConcurrency(t *testing.T) {
 	for round := range 50 {

@@ -45,20 +45,28 @@ func New(c Config, notify func(h *Host, e Event)) *Detector {
 	}
 }
 
-// Add takes a host into the pool. What it did before does not count in comparisons. Adding it again changes nothing.
+// Add takes a host into the pool, until it was removed as often as it was added: whoever takes it over within the pool adds it before it is
+// removed. What it did before the first time does not count in comparisons.
 func (d *Detector) Add(h *Host) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.hosts[h] == nil {
 		d.hosts[h] = &window{state: h.state.Load(), seen: h.record()}
 	}
+	d.hosts[h].users++
 }
 
-// Remove takes a host from the pool. An ejection lasts as long as it would have.
+// Remove takes back one [Detector.Add], and the host from the pool with the last of them. An ejection lasts as long as it would have.
 func (d *Detector) Remove(h *Host) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.hosts, h)
+	w := d.hosts[h]
+	if w == nil {
+		return
+	}
+	if w.users--; w.users == 0 {
+		delete(d.hosts, h)
+	}
 }
 
 // Start begins to compare the hosts at intervals, in one goroutine. It does so once; after Stop, to no effect.

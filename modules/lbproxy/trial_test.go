@@ -49,3 +49,26 @@ func TestTrialsAreSoughtUnderLeastLatency(t *testing.T) {
 		t.Errorf("the backend comes back with an average of %v", average)
 	}
 }
+
+// An address that another name of the pool resolves to now is a backend as before: its failures take it out.
+func TestRenamedBackendIsEjected(t *testing.T) {
+	bad := startBackend(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }))
+	good := startBackend(t, text("good"))
+	p := startProxy(t, upstreams(bad.URL, good.URL)+`,"health_checks":{"outlier_detection":{"consecutive_5xx":2,"max_ejection_percent":50}}`)
+	pool := runningPools()[0]
+	pool.mu.Lock()
+	for i := range pool.specs {
+		pool.specs[i].name = "renamed.test"
+	}
+	pool.mu.Unlock()
+	if err := pool.rebuild(); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		p.get("/")
+	}
+	eventually(t, "ejection of the backend that fails", func() bool {
+		m := pool.Snapshot().Find(hostOf(bad.URL))
+		return m.Name == "renamed.test" && m.EjectedNow()
+	})
+}
