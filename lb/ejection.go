@@ -13,16 +13,19 @@ type Ejection interface {
 	// Ejected reports whether the backend is out, and since when on the clock of [Monotonic].
 	Ejected() (since time.Duration, out bool)
 
-	// OnTrial reports whether the backend is half open: back for one request at a time until one succeeds.
-	OnTrial() bool
+	// Trial is the backend's trial while it is half open: back for one request at a time until one succeeds. Else nil.
+	Trial() Trial
+}
 
-	// TakeTrial takes the place of the trial's one request; false when it is taken. Each success is followed by
-	// one ReturnTrial.
-	TakeTrial() bool
-	ReturnTrial()
+// Trial is one trial of a backend. What is given back to it after its end, by a request that took long, is not given
+// to a later one.
+type Trial interface {
+	// Take takes the place of the trial's one request; false when it is taken. Each success is followed by one Return.
+	Take() bool
+	Return()
 
-	// TrialTaken reports whether that place is taken.
-	TrialTaken() bool
+	// Taken reports whether that place is taken.
+	Taken() bool
 }
 
 // EjectionLimit is how many of n backends may be ejected at once: percent of them, rounded down, or with atLeastOne
@@ -41,7 +44,7 @@ func EjectionLimit(n int, percent float64, atLeastOne bool) int {
 // Those that are out of rotation anyway come last: they matter only to clients that belong to them.
 func honourEjections(members []*Member, o *Options) {
 	var out []ejected
-	var trials []*Member
+	var trials []halfOpen
 	serving := 0 // members that could serve, and are not on trial
 	for _, m := range members {
 		m.ejected, m.trial = false, nil
@@ -49,8 +52,8 @@ func honourEjections(members []*Member, o *Options) {
 		if m.Ejection != nil {
 			if since, is := m.Ejection.Ejected(); is {
 				out = append(out, ejected{m, since, serves})
-			} else if serves && m.Ejection.OnTrial() {
-				trials = append(trials, m)
+			} else if trial := m.Ejection.Trial(); serves && trial != nil {
+				trials = append(trials, halfOpen{m, trial})
 				continue
 			}
 		}
@@ -58,8 +61,8 @@ func honourEjections(members []*Member, o *Options) {
 	}
 	left := EjectionLimit(len(members), o.MaxEjectionPercent, o.AlwaysEjectOne)
 	if serving > 0 { // or one request at a time would be an outage
-		for _, m := range trials[:min(left, len(trials))] {
-			m.trial = m.Ejection
+		for _, t := range trials[:min(left, len(trials))] {
+			t.Member.trial = t.trial
 			left--
 		}
 	}
@@ -84,6 +87,12 @@ type ejected struct {
 	*Member
 	since  time.Duration
 	serves bool // but for that
+}
+
+// halfOpen is a member whose backend is on trial.
+type halfOpen struct {
+	*Member
+	trial Trial
 }
 
 func count(b bool) int {

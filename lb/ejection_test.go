@@ -21,10 +21,16 @@ type fakeEjection struct {
 }
 
 func (f *fakeEjection) Ejected() (time.Duration, bool) { return f.since, f.since > 0 }
-func (f *fakeEjection) OnTrial() bool                  { return f.trial }
-func (f *fakeEjection) TakeTrial() bool                { return f.taken.CompareAndSwap(false, true) }
-func (f *fakeEjection) ReturnTrial()                   { f.taken.Store(false) }
-func (f *fakeEjection) TrialTaken() bool               { return f.taken.Load() }
+func (f *fakeEjection) Take() bool                     { return f.taken.CompareAndSwap(false, true) }
+func (f *fakeEjection) Return()                        { f.taken.Store(false) }
+func (f *fakeEjection) Taken() bool                    { return f.taken.Load() }
+
+func (f *fakeEjection) Trial() lb.Trial {
+	if f.trial {
+		return f
+	}
+	return nil
+}
 
 // subject is a member and what the test knows of it.
 type subject struct {

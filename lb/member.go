@@ -59,7 +59,7 @@ type Member struct {
 
 	// What holds in the snapshot that the member belongs to.
 	ejected       bool      // Ejection keeps it out
-	trial         Ejection  // not nil while it may have one request at a time
+	trial         Trial     // not nil while it may have one request at a time
 	adaptive      *Adaptive // of the pool
 	weightNow     uint64    // see Share
 	wasSelectable bool
@@ -139,19 +139,19 @@ func (m *Member) Full() bool {
 	if limit := m.Limit(); limit > 0 && m.active.Load() >= int64(limit) {
 		return true
 	}
-	return m.trial != nil && m.trial.TrialTaken()
+	return m.trial != nil && m.trial.Taken()
 }
 
 // Acquire takes one of the member's places for a request and counts it. It returns false, having counted
 // nothing, when all places are taken: [Member.Full] may have changed since the pick. Every successful call is
 // followed by exactly one [Member.Release].
 func (m *Member) Acquire() bool {
-	if m.trial != nil && !m.trial.TakeTrial() {
+	if m.trial != nil && !m.trial.Take() {
 		return false
 	}
 	if !m.takePlace() {
 		if m.trial != nil {
-			m.trial.ReturnTrial()
+			m.trial.Return()
 			m.queues.wake() // who looked meanwhile found the trial's place taken
 		}
 		return false
@@ -186,7 +186,7 @@ func (m *Member) takePlace() bool {
 func (m *Member) Release() {
 	m.active.Add(-1)
 	if m.trial != nil {
-		m.trial.ReturnTrial()
+		m.trial.Return()
 	}
 	if m.share != nil {
 		m.share.active.Add(-1)

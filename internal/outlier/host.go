@@ -92,19 +92,38 @@ func (h *Host) Ejected() (since time.Duration, out bool) {
 // OnTrial reports whether the host's time out is over and no request succeeded since.
 func (h *Host) OnTrial() bool { return h.state.Load().phase == Trial }
 
-// TakeTrial takes the place of the trial's one request. A host that is in meanwhile has place for all, one that is out for nobody.
-func (h *Host) TakeTrial() bool {
-	st := h.state.Load()
-	return st.phase == In || st.phase == Trial && st.taken.CompareAndSwap(false, true)
+// Trial is the trial that the host is on; nil if it is not.
+func (h *Host) Trial() lb.Trial {
+	if st := h.state.Load(); st.phase == Trial {
+		return trial{h, st}
+	}
+	return nil
 }
 
-// ReturnTrial gives the place back, after the request was observed. If the trial is over by then, there is nothing to give back.
-func (h *Host) ReturnTrial() { h.state.Load().taken.Store(false) }
+// trial is one trial of a host. When it is over, a host that is in has place for all, and one that is out, or on another trial, for nobody
+// who knows of this one only.
+type trial struct {
+	host  *Host
+	state *state
+}
 
-// TrialTaken reports whether [Host.TakeTrial] would fail.
-func (h *Host) TrialTaken() bool {
-	st := h.state.Load()
-	return st.phase == Out || st.phase == Trial && st.taken.Load()
+// Take implements [lb.Trial].
+func (t trial) Take() bool {
+	if st := t.host.state.Load(); st != t.state {
+		return st.phase == In
+	}
+	return t.state.taken.CompareAndSwap(false, true)
+}
+
+// Return implements [lb.Trial], after the request was observed.
+func (t trial) Return() { t.state.taken.Store(false) }
+
+// Taken implements [lb.Trial]: whether Take would fail.
+func (t trial) Taken() bool {
+	if st := t.host.state.Load(); st != t.state {
+		return st.phase != In
+	}
+	return t.state.taken.Load()
 }
 
 // Subscribe has onChange called after each change of Ejected and OnTrial, on the goroutine that made it and without locks held. It is not

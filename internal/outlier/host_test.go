@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddylb/caddy-lb/lb"
 )
 
 // serve lets a host's time out pass, and its trial succeed.
@@ -95,9 +97,9 @@ func TestTrialBeginsByItself(t *testing.T) {
 }
 
 // takes is how many of n requests get the place of a trial.
-func takes(h *Host, n int) (got int) {
+func takes(trial lb.Trial, n int) (got int) {
 	for range n {
-		if h.TakeTrial() {
+		if trial.Take() {
 			got++
 		}
 	}
@@ -108,28 +110,41 @@ func TestTrialAdmitsOneRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, 2, oneOf)
 		h := f.hosts[0]
-		if takes(h, 3) != 3 || h.TrialTaken() {
-			t.Error("a host that is in has place for all")
+		out := func() {
+			f.observe(0, 5, ServerError)
+			if h.Trial() != nil {
+				t.Error("a host that is out is on trial")
+			}
+			time.Sleep(h.Status().Until - f.now())
+			synctest.Wait()
 		}
-		f.observe(0, 5, ServerError)
-		if takes(h, 3) != 0 || !h.TrialTaken() {
-			t.Error("a host that is out has place for a trial")
+		if h.Trial() != nil {
+			t.Error("a host that is in is on trial")
 		}
-		time.Sleep(30 * time.Second)
-		synctest.Wait()
-		if h.TrialTaken() || takes(h, 3) != 1 || !h.TrialTaken() {
+		out()
+		first := h.Trial()
+		if first.Taken() || takes(first, 3) != 1 || !first.Taken() {
 			t.Error("a trial has place for one")
 		}
 		f.observe(0, 1, Ignored) // its client left
-		h.ReturnTrial()
+		first.Return()
 		f.phase(Trial, 0)
-		if takes(h, 3) != 1 {
+		if takes(first, 3) != 1 {
 			t.Error("the place was not given back")
 		}
-		f.observe(0, 1, Success)
-		h.ReturnTrial()
-		if h.TrialTaken() || takes(h, 3) != 3 {
+		f.observe(0, 1, Success) // an answer without an end
+		if first.Taken() || takes(first, 3) != 3 {
 			t.Error("the host returned and has no place")
+		}
+
+		out()
+		second := h.Trial()
+		if !first.Taken() || takes(first, 3) != 0 || takes(second, 3) != 1 {
+			t.Error("the second trial has no place for one, or one for who knows of the first only")
+		}
+		first.Return() // that answer ended
+		if takes(second, 3) != 0 {
+			t.Error("a request of the first trial gave back a place of the second")
 		}
 	})
 }

@@ -29,10 +29,10 @@ func (h *health) Healthy() bool { return !h.down.Load() }
 type trial struct{ taken atomic.Bool }
 
 func (*trial) Ejected() (time.Duration, bool) { return 0, false }
-func (*trial) OnTrial() bool                  { return true }
-func (t *trial) TakeTrial() bool              { return t.taken.CompareAndSwap(false, true) }
-func (t *trial) ReturnTrial()                 { t.taken.Store(false) }
-func (t *trial) TrialTaken() bool             { return t.taken.Load() }
+func (t *trial) Trial() lb.Trial              { return t }
+func (t *trial) Take() bool                   { return t.taken.CompareAndSwap(false, true) }
+func (t *trial) Return()                      { t.taken.Store(false) }
+func (t *trial) Taken() bool                  { return t.taken.Load() }
 
 // bed is a pool under test.
 type bed struct {

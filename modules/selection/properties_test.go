@@ -37,7 +37,7 @@ func drawScene(t *rapid.T, tb testing.TB, policy lb.Policy) scene {
 		if rapid.IntRange(0, 5).Draw(t, "on trial") == 0 {
 			m.Ejection = new(trial)
 			if rapid.Bool().Draw(t, "taken") {
-				m.Ejection.TakeTrial()
+				m.Ejection.Trial().Take()
 			}
 		}
 		if rapid.Bool().Draw(t, "busy") {

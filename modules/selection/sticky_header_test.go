@@ -89,7 +89,7 @@ func TestStickyClientsAndTheirBackendsStanding(t *testing.T) {
 			"a backup":       {func(m *lb.Member) { m.Backup = true }, true},
 			"full":           {func(m *lb.Member) { m.MaxRequests = 1; m.Acquire() }, false},
 			"on trial":       {func(m *lb.Member) { m.Ejection = new(trial) }, true},
-			"on trial, busy": {func(m *lb.Member) { m.Ejection = new(trial); m.Ejection.TakeTrial() }, false},
+			"on trial, busy": {func(m *lb.Member) { m.Ejection = new(trial); m.Ejection.Trial().Take() }, false},
 			"down": {func(m *lb.Member) {
 				h := new(health)
 				h.down.Store(true)
