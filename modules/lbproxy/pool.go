@@ -294,6 +294,7 @@ func (p *pool) release() {
 	p.dynamic.release()
 	if p.owner {
 		p.ways.release()
+		p.returnLimit()
 	}
 }
 

@@ -55,7 +55,7 @@ func onePlaceWithQueue(url, more string) string {
 }
 
 // goGet sends a GET request whose reply can be waited for.
-func (p *proxy) goGet(path string) <-chan reply {
+func (p *proxy) goGet(path string) chan reply {
 	ch := make(chan reply, 1)
 	go func() {
 		res, err := p.client.Get(p.url(path))
@@ -115,7 +115,7 @@ func TestNobodyWaitsForWhatIsNoPlace(t *testing.T) {
 	}
 	other := pool.Snapshot().Members[0]
 	other.Acquire()
-	var got []<-chan reply
+	var got []chan reply
 	for i, path := range []string{"/1", "/nobody", "/2"} {
 		got = append(got, p.goGet(path))
 		eventually(t, "request that waits", queued(pool, i+1))
@@ -143,7 +143,7 @@ func TestRetryWaitsInLine(t *testing.T) {
 			})
 			p := startProxy(t, onePlaceWithQueue(b.URL, `,"retries":1`+limits))
 			pool := runningPools()[0]
-			var got []<-chan reply
+			var got []chan reply
 			var order []string
 			for i, path := range []string{"/again", "/1", "/2"} {
 				got = append(got, p.goGet(path))

@@ -75,3 +75,17 @@ func runningPools() []*pool {
 		return p.dynamic != nil && len(p.specs) == 0
 	})
 }
+
+// poolsNamed returns the pools of this name of all configurations in running, newest first.
+func poolsNamed(name string) (pools []*pool) {
+	running.Lock()
+	defer running.Unlock()
+	for _, a := range slices.Backward(running.apps) {
+		a.mu.Lock()
+		if p := a.pools[name]; p != nil {
+			pools = append(pools, p)
+		}
+		a.mu.Unlock()
+	}
+	return pools
+}

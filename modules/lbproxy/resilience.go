@@ -39,6 +39,23 @@ func (p *pool) limitConnections() {
 	}
 }
 
+// returnLimit has the bound of the configuration that goes on hold for the transports again, as p's may have been one that failed
+// after it had begun.
+func (p *pool) returnLimit() {
+	p.mu.Lock()
+	started := p.started
+	p.mu.Unlock()
+	if !started {
+		return
+	}
+	for _, other := range poolsNamed(p.Name()) {
+		if !other.isReleased() {
+			other.limitConnections()
+			return
+		}
+	}
+}
+
 // adapt tells a backend's adaptive limit of a try. Failures that come fast say nothing of how much the backend copes
 // with; those that take too long do.
 func (p *pool) adapt(limits *lb.Adaptive, m *lb.Member, t *try) {

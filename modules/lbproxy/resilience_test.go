@@ -2,6 +2,9 @@ package lbproxy
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -65,4 +68,37 @@ func TestNextDrainOnEmptyBackend(t *testing.T) {
 			t.Fatal("no event")
 		}
 	}
+}
+
+// A configuration that fails when its pools have begun leaves the bound on connections as it was.
+func TestFailedReloadKeepsTheBoundOnConnections(t *testing.T) {
+	came, letGo := make(chan struct{}), make(chan struct{})
+	b := startBackend(t, func(http.ResponseWriter, *http.Request) { came <- struct{}{}; <-letGo })
+	limited := func(n int) string {
+		return upstreams(b.URL) + fmt.Sprintf(`,"load_balancing":{"limits":{"connections":%d}}`, n)
+	}
+	p := startProxy(t, limited(2))
+	running := runningPools()[0]
+	var config PoolConfig
+	if err := json.Unmarshal([]byte("{"+limited(1)+"}"), &config); err != nil {
+		t.Fatal(err)
+	}
+	failing, err := newPool(running.ctx, nil, running.Name(), true, &config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	failing.begin()
+	failing.release()
+	one := p.goGet("/")
+	<-came
+	two := p.goGet("/")
+	select {
+	case <-came:
+	case r := <-two:
+		t.Errorf("status %d: %s", r.status, r.body)
+		two <- r
+	}
+	close(letGo)
+	<-one
+	<-two
 }
