@@ -111,6 +111,7 @@ func TestOneAnswerIsOneStrike(t *testing.T) {
 			t.Errorf("%d strikes after %d answers", n, want)
 		}
 	}
+	eventually(t, "that the backend is out", func() bool { return runningPools()[0].Snapshot().Selectable() == 0 })
 	p.get("/")
 	if b.count() != 3 {
 		t.Errorf("a backend with 3 of 3 failures got request %d", b.count())

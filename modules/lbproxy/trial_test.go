@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/caddylb/caddy-lb/internal/outlier"
 )
 
 // A policy that keeps away from what has failed does not keep a backend from its trial: it is the next request's that can be
@@ -21,30 +23,30 @@ func TestTrialsAreSoughtUnderLeastLatency(t *testing.T) {
 	p := startProxy(t, upstreams(bad.URL, good.URL)+`,"load_balancing":{"selection_policy":{"policy":"least_latency"},"retry_on":["5xx"]},`+
 		`"health_checks":{"outlier_detection":{"consecutive_5xx":1,"base_ejection_time":"50ms","max_ejection_percent":50}}`)
 	pool := runningPools()[0]
-	state := func() string {
+	status := func() outlier.Status {
 		m := pool.Snapshot().Find(hostOf(bad.URL))
-		return (*pool.entries.Load())[m.Backend].outlier.Status().Phase.String()
+		return (*pool.entries.Load())[m.Backend].outlier.Status()
 	}
 	get := func() {
 		if r := p.get("/"); r.status != http.StatusOK {
 			t.Fatalf("status %d", r.status)
 		}
 	}
-	for range 20 {
+	onTrial := func() bool { return len(pool.Snapshot().Trials) == 1 }
+	eventually(t, "ejection", func() bool {
 		get()
-	}
-	if got := state(); got != "out" {
-		t.Fatalf("the failing backend is %s", got)
-	}
-	eventually(t, "trial", func() bool { return state() == "trial" })
+		return status().Ejections > 0
+	})
+	eventually(t, "trial", onTrial)
+	before := status().Ejections
 	get()
-	if got := state(); got != "out" {
-		t.Fatalf("after a trial that failed the backend is %s", got)
+	if got := status().Ejections; got != before+1 {
+		t.Fatalf("a trial that failed made %d ejections of %d", got, before)
 	}
 	broken.Store(false)
-	eventually(t, "second trial", func() bool { return state() == "trial" })
+	eventually(t, "second trial", onTrial)
 	get()
-	eventually(t, "return", func() bool { return state() == "in" })
+	eventually(t, "return", func() bool { return status().Phase == outlier.In })
 	if average, known := pool.Snapshot().Find(hostOf(bad.URL)).Latency().Last(); known && average > time.Second {
 		t.Errorf("the backend comes back with an average of %v", average)
 	}
