@@ -151,6 +151,7 @@ func (p *pool) begin() {
 	for _, l := range p.lookups {
 		l.start(p)
 	}
+	p.refresh() // what the checks found before they told the pool
 	p.closeUnused()
 	p.limitConnections()
 	p.warnOfIdleDetection(len(p.Snapshot().Members))
