@@ -61,9 +61,10 @@ func (b *answerBody) finish() {
 	}
 }
 
-// Close implements io.Closer. It may be called while another goroutine reads, which then fails.
+// Close implements io.Closer. It may be called while another goroutine reads, which then fails. Behind the body's end it takes no
+// connection from a writer that has still to give it back.
 func (b *answerBody) Close() error {
-	b.x.conn.abort(b.x, nil)
+	b.x.End()
 	return nil
 }
 

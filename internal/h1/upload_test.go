@@ -146,7 +146,7 @@ func (c *lateConn) Write(p []byte) (int, error) {
 
 // A server can answer before the writer of the body has gone on from its last write. That costs no connection.
 func TestServerIsFasterThanTheWriter(t *testing.T) {
-	for _, known := range []bool{true, false} {
+	for _, c := range []struct{ known, closes bool }{{known: true}, {known: false}, {known: true, closes: true}, {closes: true}} {
 		hold := make(chan struct{})
 		var dials atomic.Int32
 		h := testClient(t, numbered(t), Options{Dial: func(ctx context.Context, key string) (net.Conn, error) {
@@ -157,13 +157,23 @@ func TestServerIsFasterThanTheWriter(t *testing.T) {
 			}
 			return &lateConn{nc.(*net.TCPConn), hold}, nil
 		}})
-		if got := do(h, post("hello", known)); got.body != "0" {
-			t.Errorf("got %q, %v", got.body, got.err)
+		ctx, cancel := context.WithCancel(t.Context())
+		x := &Exchange{Request: post("hello", c.known).WithContext(ctx)}
+		if err := h.RoundTrip(x); err != nil {
+			t.Fatal(err)
 		}
+		if body, err := io.ReadAll(x.Response.Body); string(body) != "0" || err != nil {
+			t.Errorf("got %q, %v", body, err)
+		}
+		if c.closes {
+			_ = x.Response.Body.Close()
+		}
+		x.End()
+		cancel()
 		if h.idleCount() != 0 {
 			t.Error("the connection is given back while it is written to")
 		}
-		h.client.watcher.watch(now()) // the request's context has ended by now
+		h.client.watcher.watch(now())
 		close(hold)
 		eventually(t, "the connection is given back", func() bool { return h.idleCount() == 1 })
 	}
