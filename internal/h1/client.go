@@ -138,16 +138,18 @@ func (c *Client) Transient(key string) *Host {
 // are too many then end as they are given back.
 func (c *Client) SetMaxConns(n int) { c.maxConns.Store(int64(n)) }
 
-// admit counts a connection that is about to be made, if there may be one more.
+// admit counts a connection that is about to be made, if there may be one more. The count is never too high, not even for a
+// moment: a connection that is given back just then would be closed, and another exchange refused, although there is a place.
 func (c *Client) admit() bool {
 	for {
-		n := c.open.Add(1)
-		limit := c.maxConns.Load()
-		if limit == 0 || n <= limit {
-			return true
-		}
-		c.open.Add(-1)
-		if !c.closeIdle() {
+		n, limit := c.open.Load(), c.maxConns.Load()
+		switch {
+		case limit == 0 || n < limit:
+			if c.open.CompareAndSwap(n, n+1) {
+				return true
+			}
+		case c.closeIdle():
+		case c.open.Load() >= limit: // else one has ended meanwhile
 			return false
 		}
 	}

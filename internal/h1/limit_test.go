@@ -261,3 +261,29 @@ func TestConnectionsOfAllHostsAreBounded(t *testing.T) {
 	a.client.Close()
 	eventually(t, "all are closed", func() bool { return a.client.open.Load() == 0 })
 }
+
+// An exchange that is refused does not make it look as if there were too many connections, for which others would end.
+func TestRefusedConnectionIsNotCounted(t *testing.T) {
+	h := testClient(t, numbered(t), Options{})
+	h.client.SetMaxConns(1)
+	x := begin(t, h)
+	var wg sync.WaitGroup
+	var over atomic.Bool
+	wg.Go(func() {
+		defer over.Store(true)
+		for range 200_000 {
+			if h.client.admit() {
+				t.Error("there is a second connection")
+				return
+			}
+		}
+	})
+	for !over.Load() {
+		if h.client.crowded() {
+			t.Error("there are too many connections")
+			break
+		}
+	}
+	wg.Wait()
+	finish(t, x)
+}
