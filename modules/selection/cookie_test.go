@@ -113,6 +113,30 @@ func TestCookieIsTakenBackWhenTheOwnerServesAfterAll(t *testing.T) {
 	}
 }
 
+// TestCookieIsTakenBackWhenTheOwnerIsTriedAgain has the owner fail, then the other backend, and all be tried anew.
+func TestCookieIsTakenBackWhenTheOwnerIsTriedAgain(t *testing.T) {
+	b := cookieBed(t, &Cookie{}, "10.0.0.1:81", "10.0.0.1:82")
+	r := withCookie(t, "lb", stockCookie("", "10.0.0.1:82"))
+	r.Writer.Header().Add("Set-Cookie", "lb=of another handler")
+	for _, want := range []string{"10.0.0.1:82", "10.0.0.1:81"} {
+		m := b.choose(r)
+		if addressOf(m) != want {
+			t.Fatalf("picked %s, want %s", addressOf(m), want)
+		}
+		if got := len(r.Writer.Header()["Set-Cookie"]); got != 1 {
+			t.Errorf("%d cookies with %s", got, want)
+		}
+		r.Tried.Add(m.Backend)
+	}
+	r.Tried.Reset()
+	if m := b.choose(r); addressOf(m) != "10.0.0.1:82" {
+		t.Fatalf("picked %s, want the owner", addressOf(m))
+	}
+	if got := r.Writer.Header()["Set-Cookie"]; got != nil {
+		t.Errorf("Set-Cookie %q for a client that stayed", got)
+	}
+}
+
 // TestCookieClientsFinishOnADrainedBackend covers both ways to drain, and a backend that is down.
 func TestCookieClientsFinishOnADrainedBackend(t *testing.T) {
 	b := cookieBed(t, &Cookie{}, "10.0.0.1:81", "10.0.0.1:82 0", "10.0.0.1:83")

@@ -44,6 +44,10 @@ type Request struct {
 
 	// Replacer fills in placeholders.
 	Replacer *caddy.Replacer
+
+	// named says that the response was to carry a backend's name, by any pick so far: not every pick becomes a try, and tries
+	// may be forgotten.
+	named bool
 }
 
 // Choose picks a member for r. A client that belongs to a backend of any tier gets that one; else the tiers are asked as

@@ -58,6 +58,7 @@ func (s *stickyPicker) PickRequest(r *Request) *lb.Member {
 	}
 	m := pick(s.fallback, r)
 	if m != nil && r.Writer != nil {
+		r.named = true
 		s.carrier.put(r, s.names.byIndex[m.Index()])
 	}
 	return m
@@ -75,9 +76,9 @@ func (s *stickyPicker) owner(r *Request) *lb.Member {
 	return nil
 }
 
-// kept implements [keeper]: what an earlier try has put does not hold any more.
+// kept implements [keeper]: what an earlier pick has put does not hold any more.
 func (s *stickyPicker) kept(r *Request, m *lb.Member) *lb.Member {
-	if r.Writer != nil && r.Tried.Len() > 0 {
+	if r.Writer != nil && r.named {
 		s.drop(r.Writer.Header())
 	}
 	return m
