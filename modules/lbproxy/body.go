@@ -73,11 +73,23 @@ func (b *requestBody) reader(trailer http.Header) *bodyReader {
 	return r
 }
 
-// replayable reports whether a new reader can give the whole body.
+// replayable reports whether a new reader can give the whole body now. The latest one may come to read more than is kept.
 func (b *requestBody) replayable() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return !b.lost
+}
+
+// reclaim ends the latest reader and reports whether a new one can give the whole body. What a read gets that is under way is kept for
+// the new one, however much it is.
+func (b *requestBody) reclaim() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.lost {
+		return false
+	}
+	b.current = nil
+	return true
 }
 
 // copy is a copy of the whole body; false when it was not kept, or not read to its end.

@@ -71,7 +71,7 @@ func (a *attempt) attachBody() {
 	}
 	a.req.Body = a.trace.guard(ex.body.reader(trailer))
 	a.req.GetBody = func() (io.ReadCloser, error) {
-		if !ex.body.replayable() {
+		if !ex.body.reclaim() {
 			return nil, errors.New("the request's body is too long to be sent again")
 		}
 		return a.trace.guard(ex.body.reader(trailer)), nil

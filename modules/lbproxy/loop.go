@@ -30,6 +30,9 @@ func (ex *exchange) abandon() {
 		a.release()
 	}
 	for a := ex.latest; a != nil; a = a.before {
+		if a.res != nil && a.res.Body != nil {
+			_ = a.res.Body.Close() // after a switch of protocols nobody else closes the connection
+		}
 		a.release()
 	}
 }
@@ -72,7 +75,7 @@ func (ex *exchange) seek() (*attempt, *failure) {
 		// The backend never saw the request, so the others are asked whatever the method. Once they all
 		// failed, begin says so, and what is configured decides.
 		if f.unsent() {
-			if f = ex.filterConnectFailure(f); !f.final && a != nil && ex.resendable() {
+			if f = ex.filterConnectFailure(f); !f.final && a != nil && ex.reclaimBody() {
 				ex.again++
 				continue
 			}
@@ -120,7 +123,9 @@ func (ex *exchange) retryAfter(f *failure, sent bool) *failure {
 		}
 	}
 	if f.answer != nil {
-		ex.spare(f.answer)
+		ex.spare(f.answer) // which is there only once the body was read to its end
+	} else if !ex.reclaimBody() {
+		return f
 	}
 	wait, ok := ex.pause()
 	if !ok || sent && !ex.takeRetry() {
@@ -158,8 +163,11 @@ func (ex *exchange) wait(d time.Duration) bool {
 	}
 }
 
-// resendable reports whether another backend can be given the whole body.
+// resendable reports whether another backend can be given the whole body, as far as it was read until now.
 func (ex *exchange) resendable() bool { return ex.body == nil || ex.body.replayable() }
+
+// reclaimBody takes the body back from a try that is over, and reports whether another backend can be given the whole of it.
+func (ex *exchange) reclaimBody() bool { return ex.body == nil || ex.body.reclaim() }
 
 // send gives the request to the attempt's backend, and says what came of it: no failure for an answer that is to go to the
 // client. With hedging the answer may be another attempt's, which is returned then.
@@ -232,7 +240,7 @@ func (a *attempt) note(res *http.Response) {
 func (a *attempt) reject() *failure {
 	ex, rules := a.ex, &a.ex.h.retry
 	// While the client still sends its body, this try reads it, and more of it may come than is kept.
-	if rules.on.afterStatus(a.try.Status, a.req.Method) && ex.resendable() && (ex.body == nil || ex.body.complete()) {
+	if rules.on.afterStatus(a.try.Status, a.req.Method) && (ex.body == nil || ex.body.complete()) && ex.resendable() {
 		return &failure{status: a.try.Status, err: errRejected{a.try.Status, "retry_on"}, answer: a}
 	}
 	if len(rules.onAnswer) == 0 || !ex.resendable() || !rules.rejects(a) {
