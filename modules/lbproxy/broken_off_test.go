@@ -2,8 +2,10 @@ package lbproxy
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/caddylb/caddy-lb/modules/filter"
 )
@@ -41,5 +43,38 @@ func TestBrokenOffRequestGivesItsPlaceBack(t *testing.T) {
 				t.Errorf("the latency is known: %v", known)
 			}
 		})
+	}
+}
+
+// Nor does it leave the connection of an answer behind that switched protocols, which belongs to nobody then.
+func TestBrokenOffUpgradeEndsItsConnection(t *testing.T) {
+	probe, filters := newProbe(t)
+	probe.upstreamResponse = func(*filter.Context, *http.Response) error { panic(http.ErrAbortHandler) }
+	ended := make(chan error, 1)
+	b := startBackend(t, func(w http.ResponseWriter, _ *http.Request) {
+		c, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			ended <- err
+			return
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: test\r\n\r\n")
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		_, err = rw.ReadByte()
+		ended <- err
+	})
+	p := startProxy(t, filters+","+upstreams(b.URL))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url("/"), http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Connection", "Upgrade")
+	r.Header.Set("Upgrade", "test")
+	if res, err := p.client.Do(r); err == nil {
+		res.Body.Close()
+		t.Errorf("status %d, want none", res.StatusCode)
+	}
+	if err := <-ended; !errors.Is(err, io.EOF) {
+		t.Errorf("the backend saw %v, want the end of the connection", err)
 	}
 }
