@@ -57,13 +57,40 @@ func (ex *exchange) sendHedged(first *attempt) (*attempt, *failure) {
 	r := &race{ex: ex, first: first, delay: delay, over: make(chan struct{}), done: make(chan struct{})}
 	ex.race = r
 	timer := time.AfterFunc(delay, r.hedge)
-	res, err := first.carry() //nolint:bodyclose // respond, reject and lose close it
+	res, err := r.carryFirst(timer) //nolint:bodyclose // respond, reject and lose close it
 	if timer.Stop() {
 		ex.race = nil // it may be hedged when it is tried again
 		ex.observeHedging(first, err)
 		return first.judged(res, err)
 	}
 	return r.settle(res, err)
+}
+
+// carryFirst carries the first try. A panic of whoever is told of interim answers ends the second one, too.
+func (r *race) carryFirst(timer *time.Timer) (res *http.Response, err error) {
+	panicking := true
+	defer func() {
+		if panicking && !timer.Stop() {
+			r.breakOff()
+		}
+	}()
+	res, err = r.first.carry()
+	panicking = false
+	return res, err
+}
+
+// breakOff ends the second try of a request that is broken off.
+func (r *race) breakOff() {
+	close(r.over)
+	r.winner.CompareAndSwap(nil, r.first) // so that none is begun
+	if a := r.second.Load(); a != nil {
+		a.interrupt(errHedged)
+	}
+	<-r.done
+	if a := r.second.Load(); a != nil {
+		a.lose(r.res, r.err, r.givenUp)
+		a.release()
+	}
 }
 
 // observeHedging takes the time of a try into account that was answered.
@@ -86,6 +113,7 @@ func (r *race) hedge() {
 	if a == nil {
 		return
 	}
+	r.ex.logSelected(a)
 	a.makeInterruptible()
 	r.second.Store(a)
 	if r.winner.Load() != nil {
@@ -137,20 +165,23 @@ func (r *race) begin(limit lb.BudgetLimit) (a *attempt, broke bool) {
 	if m == nil {
 		return nil, false
 	}
-	a = &attempt{Context: ex.in.Context(), ex: ex, member: m, pool: ex.pool, quiet: true}
+	second := &attempt{Context: ex.in.Context(), ex: ex, member: m, pool: ex.pool, quiet: true}
+	defer func() {
+		if a == nil { // be it for a panic
+			second.release()
+		}
+	}()
 	if !state.hedges.Take(limit, lb.Monotonic()) {
-		a.release()
 		return nil, true
 	}
 	ex.pick.Tried.Add(m.Backend)
 	r.making.Lock()
 	defer r.making.Unlock()
 	ex.tries++
-	if f := a.prepare(); f != nil {
-		a.release()
+	if second.prepare() != nil {
 		return nil, false
 	}
-	return a, false
+	return second, false
 }
 
 // good reports whether an answer ends the race.

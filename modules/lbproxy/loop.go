@@ -173,6 +173,7 @@ func (ex *exchange) reclaimBody() bool { return ex.body == nil || ex.body.reclai
 // client. With hedging the answer may be another attempt's, which is returned then.
 func (ex *exchange) send(a *attempt) (*attempt, *failure) {
 	a.before, ex.latest = ex.latest, a
+	ex.logSelected(a) // before there is a second try, which is counted
 	if ex.h.hedging != nil && ex.race == nil {
 		return ex.sendHedged(a)
 	}
@@ -182,7 +183,6 @@ func (ex *exchange) send(a *attempt) (*attempt, *failure) {
 
 // carry does the round trip, and takes its time.
 func (a *attempt) carry() (res *http.Response, err error) {
-	a.ex.logSelected(a)
 	a.begun = time.Now()
 	a.try.Begun = a.begun
 	if limit := a.ex.h.retry.tryTimeout; limit > 0 {
