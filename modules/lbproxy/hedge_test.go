@@ -166,15 +166,15 @@ func TestHedgeWithoutAnybodyElse(t *testing.T) {
 }
 
 func TestHedgeStaysWithinItsPercentage(t *testing.T) {
-	slow := startBackend(t, func(w http.ResponseWriter, _ *http.Request) { time.Sleep(3 * time.Millisecond) })
+	slow := startBackend(t, func(w http.ResponseWriter, _ *http.Request) { time.Sleep(20 * time.Millisecond) })
 	other := startBackend(t, text("other"))
 	p := startProxy(t, upstreams(slow.URL, other.URL)+balancing(`"try_interval":0`)+`,"hedge":{"delay":"1ms","max_percent":10}`)
-	const requests = 200
+	const requests = 100
 	for range requests {
 		p.get("/")
 	}
-	if n := other.count(); n > requests/10 || n < requests/10-5 {
-		t.Errorf("%d of %d requests were hedged, want a tenth", n, requests)
+	if n := other.count(); n > requests/10 || n < requests/20 { // the machine may stand still for longer than the slow one takes
+		t.Errorf("%d of %d requests were hedged, want up to a tenth, and not much less", n, requests)
 	}
 }
 
