@@ -42,6 +42,10 @@ func newMirrored(handler context.Context, m *mirror, in *http.Request, body []by
 		maps.Copy(vars, known)
 	}
 	delete(vars, placeholdersVar) // they are of the request's own tries
+	if original := in.Context().Value(caddyhttp.OriginalRequestCtxKey); original != nil {
+		// In place, as placeholders are read from this request. Otherwise the original is what other handlers made of it.
+		*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, original))
+	}
 	return &mirrored{mirror: m, r: r, w: w, end: func() { stop(); cancel() }}
 }
 

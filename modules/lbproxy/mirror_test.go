@@ -66,6 +66,18 @@ func TestMirror(t *testing.T) {
 	}
 }
 
+// A copy is made behind other handlers, and still knows what the client asked for.
+func TestMirrorKnowsTheOriginalRequest(t *testing.T) {
+	c := startCopies(t)
+	p := startProxy(t, upstreams(startBackend(t, text("fine")).URL)+`,"mirror":[{"to":"`+c.URL+`"}],"headers":{"request":{"set":{"X-Added":["{http.request.orig_uri}"]}}}`,
+		serverOptions{before: `{"handler":"rewrite","strip_path_prefix":"/api"}`})
+	p.get("/api/path", "Host", "a.example")
+	mirrorCounts(t, c.URL, mirrorAnswered, 1)
+	if got := c.list(); got[0] != `GET a.example /path "" /api/path` {
+		t.Errorf("the mirror got %s", got)
+	}
+}
+
 func TestMirrorLeavesRequestsAlone(t *testing.T) {
 	stop := make(chan struct{})
 	slow := startBackend(t, func(_ http.ResponseWriter, r *http.Request) {
