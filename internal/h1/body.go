@@ -11,7 +11,7 @@ import (
 type answerBody struct {
 	x      *Exchange
 	left   int64 // of a body with a length
-	chunks chunked
+	chunks syntax.Chunks
 	err    error // how it ended; nil until then
 }
 
@@ -96,8 +96,8 @@ func (b *answerBody) readLength(p []byte) (int, error) {
 // more.
 func (b *answerBody) readChunked(p []byte) (int, error) {
 	read := 0
-	for !b.chunks.last {
-		if b.chunks.left == 0 {
+	for !b.chunks.Last {
+		if b.chunks.Left == 0 {
 			if read > 0 && !b.nextIsThere() {
 				return read, nil
 			}
@@ -110,12 +110,12 @@ func (b *answerBody) readChunked(p []byte) (int, error) {
 			return read, nil
 		}
 		part := p[read:]
-		if uint64(len(part)) > b.chunks.left {
-			part = part[:b.chunks.left]
+		if uint64(len(part)) > b.chunks.Left {
+			part = part[:b.chunks.Left]
 		}
 		n, err := b.x.conn.read(part)
 		read += n
-		b.chunks.left -= uint64(n)
+		b.chunks.Left -= uint64(n)
 		if err != nil {
 			return read, unexpected(err)
 		}
@@ -136,7 +136,7 @@ func unexpected(err error) error {
 // nextIsThere reports whether the line before the next chunk was read whole.
 func (b *answerBody) nextIsThere() bool {
 	p := b.x.conn.bytes()
-	if b.chunks.within {
+	if b.chunks.Within {
 		if len(p) < 2 {
 			return false
 		}
@@ -148,11 +148,11 @@ func (b *answerBody) nextIsThere() bool {
 // nextChunk reads what is between the content of two chunks.
 func (b *answerBody) nextChunk() error {
 	c := b.x.conn
-	if b.chunks.within {
+	if b.chunks.Within {
 		for {
-			used, err := parseChunkEnd(c.bytes())
+			used, err := b.chunks.End(c.bytes())
 			if err != nil {
-				return err
+				return malformed("%v", err)
 			}
 			if used > 0 {
 				c.skip(used)
@@ -162,12 +162,11 @@ func (b *answerBody) nextChunk() error {
 				return err
 			}
 		}
-		b.chunks.within = false
 	}
 	for {
-		used, err := b.chunks.parseChunkLine(c.bytes())
+		used, err := b.chunks.Line(c.bytes())
 		if err != nil {
-			return err
+			return malformed("%v", err)
 		}
 		if used > 0 {
 			c.skip(used)

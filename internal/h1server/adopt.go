@@ -10,8 +10,8 @@ import (
 
 // Adopt takes over the connection of a request that a server of net/http is about to hand to its handler, serves the request, and those
 // that follow on the connection, on a goroutine of their own. It reports false, and has done nothing, for what it leaves to
-// net/http: other versions than HTTP/1.1, connections that end with the request or change their protocol, and the rarer
-// kinds of bodies.
+// net/http: other versions than HTTP/1, and requests after which the connection ends, changes its protocol or may do so. A request
+// that is in doubt, as by [IsInDoubt], is taken over in any case, so that its body is read as strictly as all others.
 func (s *Server) Adopt(w http.ResponseWriter, r *http.Request) bool {
 	if !isAdoptable(r) {
 		return false
@@ -36,7 +36,11 @@ func (s *Server) Adopt(w http.ResponseWriter, r *http.Request) bool {
 	x := c.newExchange()
 	ctx := x.req.Context()
 	x.req = r.WithContext(ctx)
-	x.setLength(r.ContentLength)
+	x.wantsClose = r.Close || firstIsAmbiguous(r, rw.Reader)
+	x.http10 = r.ProtoMinor == 0
+	x.keepAlive10 = x.http10 && !r.Close
+	x.setBody()
+	_ = x.expect() // net/http has refused what is not known
 	if limit := c.server.options.ReadTimeout; limit > 0 {
 		_ = x.SetReadDeadline(time.Now().Add(limit)) // anew: taking the connection over has ended what there was
 	}
@@ -46,7 +50,10 @@ func (s *Server) Adopt(w http.ResponseWriter, r *http.Request) bool {
 }
 
 func isAdoptable(r *http.Request) bool {
-	if r.ProtoMajor != 1 || r.ProtoMinor != 1 || r.Close || r.ContentLength < 0 || len(r.TransferEncoding) > 0 || r.Method == http.MethodConnect {
+	if IsInDoubt(r) {
+		return true
+	}
+	if r.ProtoMajor != 1 || r.ProtoMinor != 1 || r.Close || r.ContentLength < 0 || r.Method == http.MethodConnect {
 		return false
 	}
 	for _, field := range [...]string{"Upgrade", "Expect"} {

@@ -18,9 +18,9 @@ type body struct {
 
 	// reading is held while something is read.
 	reading sync.Mutex
-	src     io.Reader // of a body that net/http's parser found; nil for one with a length
-	left    int64     // of a body with a length
-	err     error     // how it ended; nil until then
+	src     *chunkedBody // nil for a body with a length
+	left    int64        // of a body with a length
+	err     error        // how it ended; nil until then
 
 	closed    atomic.Bool
 	over      atomic.Bool // the request is
@@ -40,9 +40,13 @@ func (x *exchange) setLength(n int64) {
 	x.req.Body = &x.body
 }
 
-// setSource gives the request a body that ends with src.
-func (x *exchange) setSource(src io.Reader) {
-	x.body.x, x.body.src = x, src
+// setBody gives the request the body that its head, which net/http has read, announces.
+func (x *exchange) setBody() {
+	if x.req.ContentLength >= 0 {
+		x.setLength(x.req.ContentLength)
+		return
+	}
+	x.body.x, x.body.src = x, &chunkedBody{x: x}
 	x.req.Body = &x.body
 }
 

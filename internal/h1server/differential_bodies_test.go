@@ -50,8 +50,8 @@ func TestChunks(t *testing.T) {
 	var scripts []script
 	for name, chunks := range map[string]string{
 		"none": "0\r\n\r\n", "one": "4\r\nbody\r\n0\r\n\r\n", "several": "1\r\nb\r\n2\r\nod\r\n1\r\ny\r\n0\r\n\r\n", "hexadecimal": "A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n",
-		"leading zeros": "0004\r\nbody\r\n000\r\n\r\n", "many zeros": "0000000000000000000004\r\nbody\r\n0\r\n\r\n", "extensions": "4;a=b;c=\"d\"\r\nbody\r\n0;e\r\n\r\n", "space": "4 \r\nbody\r\n0\r\n\r\n", "space and extension": "4 ; a\r\nbody\r\n0\r\n\r\n", "long extension": "4;" + strings.Repeat("a", 5000) + "\r\nbody\r\n0\r\n\r\n",
-		"trailer": "4\r\nbody\r\n0\r\nA: b\r\nC: d\r\n\r\n", "folded trailer": "0\r\nA: b\r\n c\r\n\r\n", "bad trailer": "0\r\nA b\r\n\r\n", "length in trailer": "0\r\nContent-Length: 5\r\nHost: b\r\n\r\n", "control in trailer": "0\r\nA: b\x01\r\n\r\n",
+		"leading zeros": "0004\r\nbody\r\n000\r\n\r\n", "many zeros": "0000000000000000000004\r\nbody\r\n0\r\n\r\n", "extensions": "4;a=b;c=\"d\"\r\nbody\r\n0;e\r\n\r\n", "space": "4 \r\nbody\r\n0\r\n\r\n", "long extension": "4;" + strings.Repeat("a", 5000) + "\r\nbody\r\n0\r\n\r\n",
+		"trailer": "4\r\nbody\r\n0\r\nA: b\r\nC: d\r\n\r\n", "bad trailer": "0\r\nA b\r\n\r\n", "length in trailer": "0\r\nContent-Length: 5\r\nHost: b\r\n\r\n", "control in trailer": "0\r\nA: b\x01\r\n\r\n",
 		"long trailer": "0\r\nA: " + strings.Repeat("b", 3000) + "\r\n\r\n", "LF alone": "4\nbody\n0\n\r\n", "no size": "\r\nbody\r\n0\r\n\r\n", "bad size": "g\r\nbody\r\n0\r\n\r\n", "negative": "-4\r\nbody\r\n0\r\n\r\n", "plus": "+4\r\nbody\r\n0\r\n\r\n", "prefix": "0x4\r\nbody\r\n0\r\n\r\n",
 		"overflow": "10000000000000004\r\nbody\r\n0\r\n\r\n", "no CRLF behind": "4\r\nbodyxx0\r\n\r\n", "too short": "5\r\nbody\r\n0\r\n\r\n", "too long": "3\r\nbody\r\n0\r\n\r\n", "CR in size": "4\r\r\nbody\r\n0\r\n\r\n",
 	} {

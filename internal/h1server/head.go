@@ -5,8 +5,6 @@ import (
 	"bytes"
 	"io"
 	"net/http"
-	"net/http/httputil"
-	"net/textproto"
 	"strings"
 	"time"
 
@@ -85,11 +83,7 @@ func (x *exchange) parseWithNetHTTP(head []byte) error {
 	c := x.c
 	x.req = r.WithContext(x.req.Context())
 	x.req.RemoteAddr, x.req.TLS = c.remoteAddr, c.tls
-	if r.ContentLength >= 0 {
-		x.setLength(r.ContentLength)
-	} else {
-		x.setSource(&chunkedBody{x: x, content: httputil.NewChunkedReader(c.br)})
-	}
+	x.setBody()
 	x.http10 = r.ProtoMinor == 0
 	x.keepAlive10 = x.http10 && httpguts.HeaderValuesContainsToken(r.Header["Connection"], "keep-alive")
 	x.wantsClose = r.Close || isAmbiguous(r, head)
@@ -146,63 +140,4 @@ func checkRequest(r *http.Request, hosts []string) error {
 		}
 	}
 	return nil
-}
-
-// chunkedBody is a body in chunks with the fields behind it (RFC 9112, section 7.1).
-type chunkedBody struct {
-	x       *exchange
-	content io.Reader
-}
-
-// Read implements io.Reader.
-func (b *chunkedBody) Read(p []byte) (int, error) {
-	n, err := b.content.Read(p)
-	if err == io.EOF {
-		err = b.readTrailers()
-	}
-	return n, err
-}
-
-// readTrailers reads the fields behind the last chunk. It returns io.EOF when all is well.
-func (b *chunkedBody) readTrailers() error {
-	br := b.x.c.br
-	p, err := br.Peek(2)
-	if err != nil {
-		return io.ErrUnexpectedEOF
-	}
-	if string(p) == "\r\n" {
-		_, _ = br.Discard(2)
-		return io.EOF
-	}
-	if err := awaitHeadEnd(br); err != nil {
-		return err
-	}
-	fields, err := textproto.NewReader(br).ReadMIMEHeader()
-	if err != nil {
-		return err
-	}
-	r := b.x.req
-	if r.Trailer == nil {
-		r.Trailer = make(http.Header, len(fields))
-	}
-	for name, values := range fields {
-		r.Trailer[name] = values
-	}
-	return io.EOF
-}
-
-// awaitHeadEnd waits until the end of some fields is in the buffer, which bounds them.
-func awaitHeadEnd(br *bufio.Reader) error {
-	for {
-		p, _ := br.Peek(br.Buffered())
-		if syntax.HeadEnd(p, 0) > 0 {
-			return nil
-		}
-		if len(p) == br.Size() {
-			return errLongTrailers
-		}
-		if _, err := br.Peek(len(p) + 1); err != nil {
-			return io.ErrUnexpectedEOF
-		}
-	}
 }

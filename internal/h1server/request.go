@@ -113,13 +113,8 @@ func parseFields(text string) (http.Header, bool) {
 			return header, rest == ""
 		}
 		text = rest
-		name, value, ok := strings.Cut(line, ":")
-		value = syntax.TrimBlanks(value)
-		if !ok || !syntax.IsToken(name) || !syntax.IsFieldValue(value) {
-			return nil, false
-		}
-		name = syntax.Canonical(name)
-		if !isUsual(name) {
+		name, value, ok := parseField(line)
+		if !ok || !isUsual(name) {
 			return nil, false
 		}
 		if prior, ok := header[name]; ok {
@@ -129,6 +124,16 @@ func parseFields(text string) (http.Header, bool) {
 		values = append(values, value)
 		header[name] = values[len(values)-1 : len(values) : len(values)]
 	}
+}
+
+// parseField reads a field line without its CRLF (RFC 9112, section 5), whose name it makes canonical.
+func parseField(line string) (name, value string, ok bool) {
+	name, value, ok = strings.Cut(line, ":")
+	value = syntax.TrimBlanks(value)
+	if !ok || !syntax.IsToken(name) || !syntax.IsFieldValue(value) {
+		return "", "", false
+	}
+	return syntax.Canonical(name), value, true
 }
 
 // isUsual reports whether a field needs no more than to be known to the handler.

@@ -22,7 +22,7 @@ var classes = func() (t [256]uint8) {
 	return t
 }()
 
-func isClass(s string, class uint8) bool {
+func isClass[T string | []byte](s T, class uint8) bool {
 	for i := range len(s) {
 		if classes[s[i]]&class == 0 {
 			return false
