@@ -187,6 +187,9 @@ func (b *answerBody) readTrailers() error {
 			if p[0] == '\n' {
 				return malformed("the line that ends a chunked body ends without CR")
 			}
+			if syntax.TooManyFields(p) {
+				return errTooManyFields
+			}
 			fields, err := parseFields(string(p))
 			if err != nil {
 				return err

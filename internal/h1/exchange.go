@@ -261,6 +261,9 @@ func (x *Exchange) AskedForBody() bool {
 	return u.started
 }
 
+// maxAnnounced bounds the trailers whose names are passed on ahead. Others are passed on when they come.
+const maxAnnounced = 1000
+
 // announced are the names of trailers that a header announces, as keys of a header without values.
 func announced(header http.Header) http.Header {
 	lists, ok := header["Trailer"]
@@ -271,6 +274,9 @@ func announced(header http.Header) http.Header {
 	trailer := make(http.Header)
 	for _, list := range lists {
 		for name := range strings.SplitSeq(list, ",") {
+			if len(trailer) == maxAnnounced {
+				return trailer
+			}
 			if name = syntax.Canonical(strings.Trim(name, " \t")); syntax.IsToken(name) && isTrailer(name) {
 				trailer[name] = nil
 			}

@@ -17,6 +17,9 @@ type head struct {
 
 // parseHead reads a whole head. The strings of the result share one copy of it.
 func parseHead(p []byte) (head, error) {
+	if syntax.TooManyFields(p) {
+		return head{}, errTooManyFields
+	}
 	text := string(p)
 	line, rest, err := cutLine(text)
 	if err != nil {
@@ -29,6 +32,8 @@ func parseHead(p []byte) (head, error) {
 	h.header, err = parseFields(rest)
 	return h, err
 }
+
+var errTooManyFields = malformed("it has too many fields for its length")
 
 // parseStatusLine reads "HTTP/1.x 200 reason" (RFC 9112, section 4). Without a reason the space before it may be
 // missing, too.
@@ -68,9 +73,9 @@ func cutLine(text string) (line, rest string, err error) {
 
 // parseFields reads field lines up to the empty line that ends them (RFC 9112, section 5).
 func parseFields(text string) (http.Header, error) {
-	n := strings.Count(text, "\n") - 1
-	header := make(http.Header, max(n, 0))
-	values := make([]string, 0, max(n, 0))
+	n := syntax.FieldsHint(text)
+	header := make(http.Header, n)
+	values := make([]string, 0, n)
 	for {
 		line, rest, err := cutLine(text)
 		if err != nil {
@@ -89,6 +94,9 @@ func parseFields(text string) (http.Header, error) {
 		if prior, ok := header[name]; ok {
 			header[name] = append(prior, value)
 			continue
+		}
+		if len(values) == cap(values) {
+			values = make([]string, 0, n) // those of other fields stay where they are
 		}
 		values = append(values, value)
 		header[name] = values[len(values)-1 : len(values) : len(values)]

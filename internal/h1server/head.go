@@ -43,16 +43,19 @@ func (c *conn) collectHead() ([]byte, error) {
 		head = append(head, p...)
 		if end := syntax.HeadEnd(head, looked); end > 0 {
 			_, _ = c.br.Discard(end - looked)
+			if syntax.TooManyFields(head[:end]) { // none that fits into the buffer has
+				return nil, errTooLarge
+			}
 			return head[:end], nil
 		}
 		_, _ = c.br.Discard(len(p))
 		if len(head) >= limit {
 			return nil, errTooLarge
 		}
-		if line := bytes.IndexByte(head, '\n'); line >= 0 && !begun {
+		if line := bytes.IndexByte(p, '\n'); line >= 0 && !begun {
 			begun = true
 			// A client that does not speak HTTP may wait for an answer to its first line.
-			if err := checkLine(head[:line]); err != nil {
+			if err := checkLine(head[:looked+line]); err != nil {
 				return nil, err
 			}
 		}
@@ -71,8 +74,18 @@ func checkLine(line []byte) error {
 	return err
 }
 
+// maxAnnounced is how many trailers a head may announce: each name costs net/http a map's entry, however short it is.
+const maxAnnounced = 1000
+
 // parseWithNetHTTP has the head read by net/http, and makes the checks of its server.
 func (x *exchange) parseWithNetHTTP(head []byte) error {
+	announced := 0
+	for _, list := range fieldValues(head, "Trailer") {
+		announced += strings.Count(list, ",")
+	}
+	if announced > maxAnnounced {
+		return errTooLarge
+	}
 	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
 	if err != nil {
 		return err
@@ -105,17 +118,24 @@ func isAmbiguous(r *http.Request, head []byte) bool {
 // fieldValues are the values of a head's fields of this name, which net/http's parser may have deleted.
 func fieldValues(head []byte, name string) []string {
 	var values []string
+	var value []byte // of the field that may go on
 	found := false
-	for line := range strings.Lines(string(head)) {
-		line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
-		if found && line != "" && (line[0] == ' ' || line[0] == '\t') {
-			values[len(values)-1] += " " + syntax.TrimBlanks(line) // RFC 9112, section 5.2
+	for line := range bytes.Lines(head) {
+		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+		if found && len(line) > 0 && (line[0] == ' ' || line[0] == '\t') {
+			value = append(append(value, ' '), bytes.Trim(line, " \t")...) // RFC 9112, section 5.2
 			continue
 		}
-		field, value, ok := strings.Cut(line, ":")
-		if found = ok && strings.EqualFold(field, name); found {
-			values = append(values, syntax.TrimBlanks(value))
+		if found {
+			values = append(values, string(value))
 		}
+		field, rest, ok := bytes.Cut(line, []byte(":"))
+		if found = ok && strings.EqualFold(string(field), name); found {
+			value = append(value[:0], bytes.Trim(rest, " \t")...)
+		}
+	}
+	if found {
+		values = append(values, string(value))
 	}
 	return values
 }

@@ -104,7 +104,7 @@ func (x *exchange) parse(head []byte) bool {
 
 // parseFields reads field lines, each with its CRLF, and the empty line that ends them.
 func parseFields(text string) (http.Header, bool) {
-	n := strings.Count(text, "\n") - 1
+	n := syntax.FieldsHint(text)
 	header := make(http.Header, n)
 	values := make([]string, 0, n)
 	for {
@@ -120,6 +120,9 @@ func parseFields(text string) (http.Header, bool) {
 		if prior, ok := header[name]; ok {
 			header[name] = append(prior, value)
 			continue
+		}
+		if len(values) == cap(values) {
+			values = make([]string, 0, n) // those of other fields stay where they are
 		}
 		values = append(values, value)
 		header[name] = values[len(values)-1 : len(values) : len(values)]
