@@ -67,6 +67,15 @@ func unsendable(format string, args ...any) error {
 	return &RequestError{"the request cannot be sent: " + fmt.Sprintf(format, args...)}
 }
 
+// BodyError is an error in reading the request's body, as opposed to one in sending it. The server is not to blame for it.
+type BodyError struct{ Err error }
+
+// Error implements error.
+func (e *BodyError) Error() string { return "reading the request's body: " + e.Err.Error() }
+
+// Unwrap returns the error of the read.
+func (e *BodyError) Unwrap() error { return e.Err }
+
 // Errors of connections.
 var (
 	// ErrClosedByServer is a connection that ended before the answer did.

@@ -200,17 +200,25 @@ func appendField(p []byte, name string, values []string) ([]byte, error) {
 }
 
 func appendLine(p []byte, name, value string) ([]byte, error) {
-	if !syntax.IsToken(name) {
-		return p, unsendable("field name %.64q", name)
-	}
 	value = trimSpace(value)
-	if !syntax.IsFieldValue(value) {
-		return p, unsendable("control characters in the value of %s", name)
+	if err := checkLine(name, value); err != nil {
+		return p, err
 	}
 	p = append(p, name...)
 	p = append(p, ": "...)
 	p = append(p, value...)
 	return append(p, "\r\n"...), nil
+}
+
+// checkLine reports why a field cannot be sent, whose value is without white space around it.
+func checkLine(name, value string) error {
+	if !syntax.IsToken(name) {
+		return unsendable("field name %.64q", name)
+	}
+	if !syntax.IsFieldValue(value) {
+		return unsendable("control characters in the value of %s", name)
+	}
+	return nil
 }
 
 // trimSpace cuts white space off both ends, line ends included, as net/http does.

@@ -159,21 +159,12 @@ func (u *upload) fail(err error) {
 	u.err = err
 	stopped := u.stopped
 	u.mu.Unlock()
-	var reading *bodyError
+	var reading *BodyError
 	var limit net.Error
 	if !stopped && (errors.As(err, &reading) || errors.As(err, &limit) && limit.Timeout()) {
 		u.c.abort(u.x, err)
 	}
 }
-
-// bodyError is an error in reading the request's body, as opposed to one in sending it.
-type bodyError struct{ err error }
-
-// Error implements error.
-func (e *bodyError) Error() string { return "reading the request's body: " + e.err.Error() }
-
-// Unwrap returns the error of the read.
-func (e *bodyError) Unwrap() error { return e.err }
 
 var errBodyLength = errors.New("the body is not as long as its length says")
 
@@ -189,13 +180,13 @@ func (u *upload) copy() error {
 		}
 		n, err := readSome(u.src, room)
 		if err != nil && err != io.EOF {
-			return &bodyError{err}
+			return &BodyError{err}
 		}
 		last := err == io.EOF
 		if !u.chunked {
 			left -= int64(n)
 			if last && left > 0 {
-				return &bodyError{errBodyLength}
+				return &BodyError{errBodyLength}
 			}
 			if last = left == 0; last {
 				u.complete.Store(true)
@@ -298,7 +289,7 @@ func (u *upload) finish() error {
 	}
 	p, err := u.appendTrailers((*u.buf)[:0])
 	if err != nil {
-		return &bodyError{err}
+		return &BodyError{err}
 	}
 	u.complete.Store(true)
 	_, err = u.c.Write(append(p, "\r\n"...))

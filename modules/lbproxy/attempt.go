@@ -48,6 +48,8 @@ type attempt struct {
 	answered atomic.Bool // res and try may be read by placeholders
 	reported bool
 
+	answerTap *tap // before the filters of the answer's body; nil without them
+
 	// delivered says that a handle_response route gave the answer to the client, and so closed its body.
 	delivered bool
 
@@ -84,7 +86,9 @@ func (ex *exchange) begin() (*attempt, *failure) {
 		ex.ways = ex.pool.ways
 	}
 	if b := ex.pool.breaker; b != nil && !b.OK() {
-		return nil, &failure{status: http.StatusServiceUnavailable, err: errBreakerOpen, unavailable: true}
+		f := newFailure(causeUnavailable, errBreakerOpen)
+		f.unavailable = true
+		return nil, f
 	}
 	m, f := ex.lease()
 	ex.renew = false
@@ -148,10 +152,10 @@ func (a *attempt) prepare() *failure {
 	ex := a.ex
 	var err error
 	if a.way, err = ex.ways.For(a.member); err != nil {
-		return &failure{cause: causeProtocol, status: http.StatusBadGateway, err: err, final: true}
+		return newFailure(causeConfig, err)
 	}
 	if err := a.resolve(); err != nil {
-		return &failure{cause: causeProtocol, status: http.StatusBadGateway, err: err, final: true}
+		return newFailure(causeConfig, err)
 	}
 	ex.current.Store(a)
 

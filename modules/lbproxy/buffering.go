@@ -32,11 +32,11 @@ func (ex *exchange) prepareBody() *failure {
 	if h.requestBuffers != 0 {
 		limit = int(h.requestBuffers)
 	}
-	ex.body = newRequestBody(ex.in, out.Body, limit)
+	ex.body = newRequestBody(ex.in, &clientBody{ReadCloser: out.Body, from: ex.in}, limit)
 	if h.requestBuffers != 0 && !ex.incremental {
 		length, complete, err := ex.body.fill()
 		if err != nil {
-			return bodyFailure(err)
+			return ex.bodyFailure(err)
 		}
 		if complete {
 			out.ContentLength = length

@@ -63,6 +63,9 @@ func (a *attempt) remakeRequest() *failure {
 
 // roundTripByModule leaves the round trip to Caddy's transport.
 func (a *attempt) roundTripByModule() (*http.Response, error) {
+	if err := h1.CheckRequest(a.req); err != nil {
+		return nil, err // transports differ in what they refuse
+	}
 	res, err := a.way.RoundTrip(a.req)
 	a.trace.settle()
 	if refused := a.trace.refused; refused != nil && err == nil {

@@ -1,25 +1,14 @@
 package lbproxy
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"net"
-	"net/http"
-	"net/textproto"
-	"os"
 	"strconv"
-	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-
-	"github.com/caddylb/caddy-lb/internal/h1"
 )
 
 // statusClientGone is recorded when the client left before it had its answer; nobody sees it but the log.
@@ -55,26 +44,10 @@ func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
 // unsent reports whether the backend was sent nothing of the request, as there was no connection to it.
-func (f *failure) unsent() bool { return f.cause == causeConnect || f.cause == causeLimit }
+func (f *failure) unsent() bool { return f.cause.unsent() }
 
 func newFailure(c cause, err error) *failure {
-	return &failure{cause: c, status: causeStatus(c), err: err, final: c == causeCanceled || c == causeBody}
-}
-
-// causeStatus is the status code for a request that failed for this cause.
-func causeStatus(c cause) int {
-	switch c {
-	case causeTimeout:
-		return http.StatusGatewayTimeout
-	case causeCanceled:
-		return statusClientGone
-	case causeBody:
-		return http.StatusBadRequest
-	case causeLimit:
-		return http.StatusServiceUnavailable
-	default:
-		return http.StatusBadGateway
-	}
+	return &failure{cause: c, status: endings[c].status, err: err, final: endings[c].again == againNever}
 }
 
 // errBreakerOpen is the failure of a request that a circuit breaker keeps from the backends.
@@ -98,7 +71,9 @@ func (ex *exchange) unavailable() *failure {
 	}
 	err := fmt.Errorf("no backend of pool %s is available: of %d, %d down, %d drained, %d full, %d tried",
 		ex.pool.Name(), len(snapshot.Members), down, drained, full, tried)
-	return &failure{status: http.StatusServiceUnavailable, err: err, unavailable: true}
+	f := newFailure(causeUnavailable, err)
+	f.unavailable = true
+	return f
 }
 
 // fail ends a request that has no answer. A client that left is told nothing, but its status is recorded.
@@ -110,95 +85,11 @@ func (ex *exchange) fail(f *failure) error {
 	if f.shed != nil {
 		f.shed.Add(1)
 	}
+	if f.cause == causeSlow || ex.awaitsClient(true) {
+		ex.allowEarlyAnswer() // the rest of the body may never come; RFC 9110, section 15.5.9
+	}
 	if f.retryAfter > 0 {
 		ex.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.retryAfter.Seconds()))))
 	}
 	return caddyhttp.Error(f.status, f)
-}
-
-// classify says what the error of a round trip means.
-func (a *attempt) classify(err error) *failure {
-	var known *failure
-	if errors.As(err, &known) {
-		return known
-	}
-	var bodyErr error
-	if a.ex.body != nil {
-		bodyErr = a.ex.body.failure()
-	}
-	// The server cancels a request whose body came too slowly, but the client is still there to be told.
-	if clientLeft(a.ex.in.Context()) && !isTimeout(bodyErr) {
-		return newFailure(causeCanceled, err)
-	}
-	if bodyErr != nil {
-		return bodyFailure(bodyErr)
-	}
-	if errors.Is(err, h1.ErrTooManyConns) {
-		f := newFailure(causeLimit, err)
-		f.retryAfter = shedRetryAfter
-		return f
-	}
-	var dial reverseproxy.DialError
-	if errors.As(err, &dial) || a.trace.failedToConnect() || isUnseen(err) {
-		return newFailure(causeConnect, err)
-	}
-	switch {
-	case isTimeout(err):
-		return newFailure(causeTimeout, err)
-	case isProtocolError(err):
-		return newFailure(causeProtocol, err)
-	default:
-		return newFailure(causeBroken, err)
-	}
-}
-
-// isUnseen reports whether the engine knows that the backend has seen nothing of the request.
-func isUnseen(err error) bool {
-	var e *h1.Error
-	return errors.As(err, &e) && e.Unseen && !isProtocolError(err)
-}
-
-// clientLeft reports whether the request ended because the client closed its connection or its stream.
-func clientLeft(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
-
-// bodyFailure says what an error in reading the client's body means.
-func bodyFailure(err error) *failure {
-	f := newFailure(causeBody, fmt.Errorf("reading the request's body: %w", err))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		f.status = http.StatusRequestEntityTooLarge
-	case isTimeout(err):
-		f.status = http.StatusGatewayTimeout // as for every time limit; reverse_proxy has no 408 either
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, context.Canceled):
-		return newFailure(causeCanceled, f.err)
-	}
-	return f
-}
-
-func isTimeout(err error) bool {
-	var ne net.Error
-	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||
-		(errors.As(err, &ne) && ne.Timeout())
-}
-
-// isProtocolError reports whether the backend answered something that is not HTTP. net/http has no types for
-// most of these errors, so the texts it has used for years decide.
-func isProtocolError(err error) bool {
-	var pe textproto.ProtocolError
-	var answer *h1.ProtocolError
-	var request *h1.RequestError
-	if errors.As(err, &pe) || errors.As(err, &answer) || errors.As(err, &request) {
-		return true
-	}
-	text := err.Error()
-	for _, part := range [...]string{
-		"malformed", "invalid header", "unsupported transfer encoding", "too many transfer encodings",
-		"bad Content-Length", "invalid Content-Length", "server response headers exceeded", "PROTOCOL_ERROR",
-	} {
-		if strings.Contains(text, part) {
-			return true
-		}
-	}
-	return false
 }

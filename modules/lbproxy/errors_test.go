@@ -28,7 +28,7 @@ func TestClassify(t *testing.T) {
 		{reverseproxy.NewDialError(errors.New("refused")), false, false, causeConnect, 502},
 		{&net.OpError{Op: "proxyconnect", Err: reverseproxy.NewDialError(errors.New("refused"))}, true, false, causeConnect, 502},
 		{errors.New("tls: handshake failure"), true, false, causeConnect, 502},
-		{errors.New("net/http: invalid header field name"), false, false, causeProtocol, 502},
+		{errors.New("net/http: invalid header field name"), false, false, causeRequest, 400},
 		{os.ErrDeadlineExceeded, true, true, causeTimeout, 504},
 		{fmt.Errorf("wrapped: %w", context.DeadlineExceeded), true, true, causeTimeout, 504},
 		{io.EOF, true, true, causeBroken, 502},
@@ -55,12 +55,12 @@ func TestBodyFailure(t *testing.T) {
 		cause  cause
 		status int
 	}{
-		{&http.MaxBytesError{Limit: 1}, causeBody, 413},
-		{fmt.Errorf("read: %w", os.ErrDeadlineExceeded), causeBody, 504},
+		{&http.MaxBytesError{Limit: 1}, causeTooLarge, 413},
+		{fmt.Errorf("read: %w", os.ErrDeadlineExceeded), causeSlow, 408},
 		{io.ErrUnexpectedEOF, causeCanceled, 499},
 		{errors.New("malformed chunked encoding"), causeBody, 400},
 	} {
-		if f := bodyFailure(tc.err); f.cause != tc.cause || f.status != tc.status || !f.final {
+		if f := new(exchange).bodyFailure(tc.err); f.cause != tc.cause || f.status != tc.status || !f.final {
 			t.Errorf("%v: %v, %d", tc.err, f.cause, f.status)
 		}
 	}

@@ -28,6 +28,7 @@ type exchange struct {
 	ways *transports
 
 	filtered *filter.Context // nil without filters
+	bodyTap  *tap            // before the filters of the request's body; nil without them
 
 	started time.Time
 	took    atomic.Int64 // nanoseconds from started to the end; 0 until then

@@ -86,7 +86,12 @@ var errPanicked = errors.New("the request was broken off")
 // Next implements [filter.Next]: the proxying.
 func (f *filtered) Next() error {
 	h, x := f.h, &f.Context
+	var source *tap
 	if r := x.Request; r.ContentLength != 0 || len(r.Trailer) > 0 { // Caddy wraps an empty body, too
+		if h.filters.ChangesUpstreamRequest() {
+			source = &tap{ReadCloser: r.Body}
+			r.Body = source
+		}
 		body, err := h.filters.RequestBody(x, r.Body)
 		if err != nil {
 			return err
@@ -94,7 +99,7 @@ func (f *filtered) Next() error {
 		r.Body = body
 	}
 	ex := h.newExchange(x.Writer, x.Request, f.next)
-	ex.filtered = x
+	ex.filtered, ex.bodyTap = x, source
 	if f.base != h.pool {
 		ex.base, ex.pool, ex.ways = f.base, f.base, f.base.ways
 	}
@@ -121,12 +126,12 @@ func filterFailure(err error) *failure {
 	if err == nil {
 		return nil
 	}
-	status := http.StatusInternalServerError
+	f := newFailure(causeFilter, err)
 	var filterError *filter.Error
 	if errors.As(err, &filterError) {
-		status = filterError.StatusCode
+		f.status = filterError.StatusCode
 	}
-	return &failure{status: status, err: err, final: true}
+	return f
 }
 
 // showTry has filters see the try whose answer was taken.
@@ -205,7 +210,8 @@ func (ex *exchange) deliverFiltered(a *attempt, setHeader func(), write func() e
 	x.Writer = ex.w
 	begun := false
 	err := chain.Response(x, a.res.StatusCode, func(status int) error {
-		body, err := chain.ResponseBody(x, a.res.Body)
+		a.answerTap = &tap{ReadCloser: a.res.Body}
+		body, err := chain.ResponseBody(x, a.answerTap)
 		if err != nil {
 			return err
 		}

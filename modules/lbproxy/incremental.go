@@ -57,7 +57,7 @@ func (ex *exchange) refuseIncremental(upstream http.Header) *failure {
 	if value := proxyStatus(ex.h.ProxyStatusName, upstream, "incremental_refused"); value != "" {
 		ex.w.Header().Set("Proxy-Status", value)
 	}
-	return &failure{cause: causeBody, status: http.StatusNotImplemented, err: errIncremental, final: true}
+	return newFailure(causeIncremental, errIncremental)
 }
 
 // proxyStatus is a Proxy-Status field (RFC 9209): what upstream has of it, if valid, and a member of this proxy

@@ -108,15 +108,12 @@ func (ex *exchange) retryAfter(f *failure, sent bool) *failure {
 	if f.final || !rules.left(ex) {
 		return f
 	}
-	switch f.cause {
-	case causeNone: // no backend, or an answer that is not wanted
-		if f.unavailable && !rules.rounds {
-			return f
-		}
-	case causeConnect, causeLimit:
+	switch {
+	case f.unavailable, f.unsent():
 		if !rules.rounds {
 			return f
 		}
+	case f.cause == causeNone: // an answer that is not wanted
 	default:
 		if !ex.resendable() || !rules.allowsFailed(ex, f.cause) {
 			return f

@@ -83,7 +83,7 @@ func collectBackend(ch chan<- prometheus.Metric, pool string, options *lb.Option
 	for i, class := range codeClasses {
 		emit(requestsDesc, counter, float64(e.stats.byClass[i].Load()), class)
 	}
-	for c := causeNone + 1; c < numCauses; c++ {
+	for c := causeNone + 1; c < causeUnavailable; c++ {
 		emit(failuresDesc, counter, float64(e.stats.byCause[c].Load()), c.String())
 	}
 	if e.outlier != nil {

@@ -66,17 +66,13 @@ func (e *entry) checkPassed(started time.Time) {
 // outcomeOf is what a try says of its backend.
 func outcomeOf(t *try) outlier.Outcome {
 	o := outlier.Outcome{Latency: t.Latency, Began: lb.MonotonicAt(t.Begun)}
-	switch t.Cause {
-	case causeNone:
+	switch {
+	case t.Cause == causeNone:
 		o.Kind = kindOfStatus(max(t.Status, t.GRPC))
-	case causeConnect:
-		o.Kind = outlier.ConnectFailure
-	case causeTimeout, causeBroken, causeProtocol:
-		o.Kind = outlier.GatewayError
-	default: // the client's doing, or ours
-		if t.Status >= http.StatusInternalServerError {
-			o.Kind = kindOfStatus(t.Status)
-		}
+	case !t.Cause.blames() && t.Status >= http.StatusInternalServerError:
+		o.Kind = kindOfStatus(t.Status) // which was there before the client left
+	default:
+		o.Kind = endings[t.Cause].kind
 	}
 	return o
 }

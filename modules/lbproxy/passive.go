@@ -83,14 +83,11 @@ func (p *passive) Fails() int {
 // isFailure reports whether a try counts against its backend. One try counts once, for however many reasons; the
 // client's failures, and answers that were merely not wanted, do not.
 func (p *passive) isFailure(t *try) bool {
-	switch t.Cause {
-	case causeNone:
-	case causeCanceled, causeBody, causeHedged, causeLimit:
-		if t.Status == 0 {
-			return false
-		}
-	default:
+	switch {
+	case t.Cause.blames():
 		return true
+	case t.Cause != causeNone && t.Status == 0:
+		return false
 	}
 	for _, bad := range p.config.UnhealthyStatus {
 		if caddyhttp.StatusCodeMatches(t.Status, bad) {

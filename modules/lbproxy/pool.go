@@ -308,10 +308,10 @@ func (p *pool) observe(m *lb.Member, t *try) {
 	if e != nil {
 		e.stats.count(t)
 	}
-	switch now := lb.Monotonic(); {
-	case t.Cause == causeCanceled || t.Cause == causeBody || t.Cause == causeLimit:
-	case t.Cause == causeHedged:
+	switch now, weighing := lb.Monotonic(), endings[t.Cause].latency; {
+	case weighing == weighAtLeast:
 		m.Latency().AtLeast(t.Latency, now)
+	case weighing == weighNothing && t.Cause != causeNone:
 	case t.failed() || t.Status == http.StatusTooManyRequests:
 		m.Failed(t.penalty(), now)
 	default:

@@ -2,7 +2,6 @@ package lbproxy
 
 import (
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/caddylb/caddy-lb/lb"
@@ -28,7 +27,7 @@ const shedRetryAfter = time.Second
 // client is told.
 func (ex *exchange) shed(reason shedReason, err error, final bool) *failure {
 	return &failure{
-		status: http.StatusServiceUnavailable, err: err, unavailable: true, final: final, retryAfter: shedRetryAfter,
+		cause: causeUnavailable, status: endings[causeUnavailable].status, err: err, unavailable: true, final: final, retryAfter: shedRetryAfter,
 		shed: &ex.pool.state.shed[reason],
 	}
 }

@@ -163,19 +163,10 @@ func hasContent(req *http.Request, res *http.Response) bool {
 func (ex *exchange) abort(a *attempt, err error) {
 	level := zapcore.WarnLevel
 	var writing *writeError
-	switch {
-	case errors.As(err, &writing):
-		if h3, ok := errors.AsType[*http3.Error](err); ok && h3.Remote && h3.ErrorCode == http3.ErrCodeRequestCanceled {
-			level = zapcore.DebugLevel
-		}
-		a.try.Cause, a.try.Err = causeCanceled, err
-	case clientLeft(ex.in.Context()):
-		a.try.Cause, a.try.Err = causeCanceled, err
-	case isTimeout(err):
-		a.try.Cause, a.try.Err = causeTimeout, err
-	default:
-		a.try.Cause, a.try.Err = causeBroken, err
+	if h3, ok := errors.AsType[*http3.Error](err); ok && errors.As(err, &writing) && h3.Remote && h3.ErrorCode == http3.ErrCodeRequestCanceled {
+		level = zapcore.DebugLevel
 	}
+	a.try.Cause, a.try.Err = a.classifyAnswer(err), err
 	if c := ex.h.logger.Check(level, "aborting with incomplete response"); c != nil {
 		c.Write(append(ex.about(a), zap.Error(err))...)
 	}

@@ -59,10 +59,10 @@ func parseRetryOn(words []string) (*retryOn, error) {
 
 // afterCause reports whether a request is tried again whose try failed without an answer.
 func (on *retryOn) afterCause(c cause, method string) bool {
-	switch c {
-	case causeTimeout:
+	switch endings[c].again {
+	case againTimeout:
 		return on.timeout && on.repeats(method)
-	case causeBroken, causeProtocol:
+	case againReset:
 		return on.reset && on.repeats(method)
 	}
 	return false
