@@ -27,8 +27,9 @@ type Clients struct {
 
 	logger *zap.Logger
 
-	mu     sync.Mutex
-	fronts map[*caddyhttp.Server]*front
+	mu       sync.Mutex
+	fronts   map[*caddyhttp.Server]*front
+	standard map[*caddyhttp.Server]bool // that net/http serves
 }
 
 // The values of [Clients.Engine].
@@ -48,7 +49,7 @@ func (*Clients) CaddyModule() caddy.ModuleInfo {
 // Provision checks the configuration.
 func (c *Clients) Provision(ctx caddy.Context) error {
 	c.logger = ctx.Logger()
-	c.fronts = make(map[*caddyhttp.Server]*front)
+	c.fronts, c.standard = make(map[*caddyhttp.Server]*front), make(map[*caddyhttp.Server]bool)
 	if err := checkEngine(c.Engine); err != nil {
 		return err
 	}
@@ -95,11 +96,15 @@ func serveClients(ctx caddy.Context) error {
 		return err
 	}
 	c := mod.(*Clients)
-	if c.Engine == engineNetHTTP {
-		return nil
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.Engine == engineNetHTTP {
+		if !c.standard[server] {
+			c.standard[server] = true
+			endAmbiguous(server)
+		}
+		return nil
+	}
 	if c.fronts[server] == nil {
 		c.fronts[server] = newFront(server, c.logger)
 	}

@@ -74,11 +74,15 @@ func (f *front) newEngine() *h1server.Server {
 func (f *front) onConnection(ctx context.Context, _ net.Conn) context.Context {
 	f.install.Do(func() {
 		hs, ok := ctx.Value(http.ServerContextKey).(*http.Server)
-		if !ok || hs.ConnState != nil {
+		if !ok {
+			return
+		}
+		if hs.ConnState != nil {
+			hs.Handler = endingAmbiguous(hs.Handler)
 			return
 		}
 		hs.ConnState = f.arrivals.note
-		engine, handler := f.engine(), hs.Handler
+		engine, handler := f.engine(), endingAmbiguous(hs.Handler)
 		hs.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !engine.Adopt(w, r) {
 				handler.ServeHTTP(w, r)
