@@ -30,11 +30,12 @@ func openPrefixFile(path string) (*prefixFile, error) {
 }
 
 func (f *prefixFile) read() ([]netip.Prefix, error) {
-	text, err := os.ReadFile(f.path)
+	file, err := os.Open(f.path)
 	if err != nil {
 		return nil, err
 	}
-	return parsePrefixList(f.path, string(text))
+	defer file.Close()
+	return parsePrefixList(f.path, file)
 }
 
 // refresh looks at the file, and reports whether it has another list than before. It reads the file once two looks found the same one: at the

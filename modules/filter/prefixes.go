@@ -1,10 +1,13 @@
 package filter
 
 import (
+	"bufio"
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -36,20 +39,25 @@ func (s prefixSet) contains(ip netip.Addr) bool {
 }
 
 // parsePrefixes reads an entry of a list: a CIDR prefix, an address, or private_ranges.
-func parsePrefixes(entry string) ([]netip.Prefix, error) {
-	entries := []string{entry}
+func parsePrefixes(entry string) ([]netip.Prefix, error) { return appendPrefixes(nil, entry) }
+
+// appendPrefixes is parsePrefixes behind the prefixes there are.
+func appendPrefixes(to []netip.Prefix, entry string) ([]netip.Prefix, error) {
 	if entry == privateRanges {
-		entries = caddyhttp.PrivateRangesCIDR()
-	}
-	prefixes := make([]netip.Prefix, len(entries))
-	for i, text := range entries {
-		p, err := caddyhttp.CIDRExpressionToPrefix(text)
-		if err != nil {
-			return nil, fmt.Errorf("'%s' is neither an address nor a CIDR prefix: write 192.0.2.1, 10.0.0.0/8 or %s", text, privateRanges)
+		for _, text := range caddyhttp.PrivateRangesCIDR() {
+			p, err := caddyhttp.CIDRExpressionToPrefix(text)
+			if err != nil {
+				return nil, err
+			}
+			to = append(to, plainPrefix(p))
 		}
-		prefixes[i] = plainPrefix(p)
+		return to, nil
 	}
-	return prefixes, nil
+	p, err := caddyhttp.CIDRExpressionToPrefix(entry)
+	if err != nil {
+		return nil, fmt.Errorf("'%.64s' is neither an address nor a CIDR prefix: write 192.0.2.1, 10.0.0.0/8 or %s", entry, privateRanges)
+	}
+	return append(to, plainPrefix(p)), nil
 }
 
 // plainPrefix cuts what is beyond the prefix's length, and makes one of IPv4 addresses written as IPv6 ones (RFC 4291, section 2.5.5.2) one
@@ -61,21 +69,29 @@ func plainPrefix(p netip.Prefix) netip.Prefix {
 	return p.Masked()
 }
 
-// parsePrefixList reads a list with an entry in each line, and with comments that begin with #. Errors name the line.
-func parsePrefixList(path, text string) ([]netip.Prefix, error) {
+// maxListLine is the most bytes of a line of a list, comment included.
+const maxListLine = 4 << 10
+
+// parsePrefixList reads a list with an entry in each line, and with comments that begin with #. It keeps no more of the list in memory than
+// a line and the prefixes. Errors name the line.
+func parsePrefixList(path string, list io.Reader) ([]netip.Prefix, error) {
 	var all []netip.Prefix
+	lines := bufio.NewScanner(list)
+	lines.Buffer(nil, maxListLine)
 	line := 0
-	for entry := range strings.Lines(text) {
+	for lines.Scan() {
 		line++
-		entry, _, _ = strings.Cut(entry, "#")
-		if entry = strings.TrimSpace(entry); entry == "" {
+		entry, _, _ := bytes.Cut(lines.Bytes(), []byte("#"))
+		if entry = bytes.TrimSpace(entry); len(entry) == 0 {
 			continue
 		}
-		prefixes, err := parsePrefixes(entry)
-		if err != nil {
+		var err error
+		if all, err = appendPrefixes(all, string(entry)); err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", path, line, err)
 		}
-		all = append(all, prefixes...)
 	}
-	return all, nil
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return nil, fmt.Errorf("%s:%d: the line has more than %d bytes: write one address or CIDR prefix a line", path, line+1, maxListLine)
+	}
+	return slices.Clip(all), lines.Err()
 }

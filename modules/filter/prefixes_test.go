@@ -2,8 +2,10 @@ package filter
 
 import (
 	"encoding/binary"
+	"io"
 	"math/rand/v2"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -69,11 +71,11 @@ func TestParsePrefixes(t *testing.T) {
 }
 
 func TestParsePrefixList(t *testing.T) {
-	got, err := parsePrefixList("list", "# ours\r\n10.0.0.0/8 # all\n\n  192.0.2.1\t\n#")
+	got, err := parsePrefixList("list", strings.NewReader("# ours\r\n10.0.0.0/8 # all\n\n  192.0.2.1\t\n#"))
 	if err != nil || len(got) != 2 {
 		t.Errorf("%v, %v", got, err)
 	}
-	_, err = parsePrefixList("list", "10.0.0.0/8\n\n10.0.0.0 10.0.0.1\n")
+	_, err = parsePrefixList("list", strings.NewReader("10.0.0.0/8\n\n10.0.0.0 10.0.0.1\n"))
 	if err == nil || !strings.Contains(err.Error(), "list:3: '10.0.0.0 10.0.0.1' is neither an address nor a CIDR prefix") {
 		t.Error(err)
 	}
@@ -83,7 +85,7 @@ func FuzzParsePrefixList(f *testing.F) {
 	f.Add("10.0.0.0/8\n# x\n::1", "10.1.2.3")
 	f.Add("private_ranges", "::ffff:10.0.0.1")
 	f.Fuzz(func(t *testing.T, text, address string) {
-		prefixes, err := parsePrefixList("list", text)
+		prefixes, err := parsePrefixList("list", strings.NewReader(text))
 		ip, addressErr := netip.ParseAddr(address)
 		if err != nil || addressErr != nil {
 			t.Skip()
@@ -109,4 +111,45 @@ func BenchmarkPrefixSet(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		set.contains(prefixes[i%len(prefixes)].Addr())
 	}
+}
+
+// A list in memory is no more than its entries, whatever is in the file.
+func TestListsTakeLittleMemory(t *testing.T) {
+	const size = 32 << 20
+	measure := func(list io.Reader) (prefixes []netip.Prefix, err error, allocated uint64) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		prefixes, err = parsePrefixList("list", list)
+		runtime.ReadMemStats(&after)
+		return prefixes, err, after.TotalAlloc - before.TotalAlloc
+	}
+	_, err, allocated := measure(&repeated{text: "10.0.0.0/8 ", left: size})
+	if err == nil || !strings.HasPrefix(err.Error(), "list:1: the line has more than") || allocated > 1<<20 {
+		t.Errorf("one line of 32 MiB: %v, %d bytes", err, allocated)
+	}
+	prefixes, err, allocated := measure(&repeated{text: "# nothing, and much of it\n", left: size})
+	if err != nil || len(prefixes) > 0 || allocated > 1<<20 {
+		t.Errorf("comments: %v, %v, %d bytes", prefixes, err, allocated)
+	}
+	prefixes, err, allocated = measure(&repeated{text: "10.0.0.0/8\n", left: 11 << 20})
+	if each := allocated / (1 << 20); err != nil || len(prefixes) != 1<<20 || each > 250 {
+		t.Errorf("%d entries: %v, %d bytes each", len(prefixes), err, each)
+	}
+}
+
+// repeated is a text over and over.
+type repeated struct {
+	text string
+	from int
+	left int
+}
+
+// Read implements io.Reader.
+func (r *repeated) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p[:min(len(p), r.left)], r.text[r.from:])
+	r.from, r.left = (r.from+n)%len(r.text), r.left-n
+	return n, nil
 }
