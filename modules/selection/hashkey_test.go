@@ -41,6 +41,9 @@ func keyRequests() map[string]*http.Request {
 	add("cookies unnamed", "http://example.com/", "Cookie", ` ; =1; q; "q"=2 ;  q = 5`)
 	add("invalid cookie", "http://example.com/", "Cookie", "q=\x01; q=\"; q=fine")
 	add("many cookies", "http://example.com/", "Cookie", strings.Repeat("a=1; ", 150)+"q=last")
+	add("too many parameters", "http://example.com/?"+strings.Repeat("q=1&", 20_000))
+	add("parameters to the limit", "http://example.com/?"+strings.Repeat("r&", 9_998)+"q=last")
+	add("cookies to the limit", "http://example.com/", "Cookie", strings.Repeat("a;", 2_999)+"q=last")
 	add("too many cookies", "http://example.com/", "Cookie", strings.Repeat("q=1; ", 5000))
 	add("rewritten", "http://example.com/from?q=1").URL.Path = "/to"
 	add("force query", "http://example.com/x?")

@@ -94,7 +94,7 @@ func FuzzCookieValue(f *testing.F) {
 			f.Add("a=b; lb=x; lb=\""+name+"\"; lb", "lb="+name)
 		}
 	}
-	f.Add(strings.Repeat("lb=a;", maxScanned+1)+"lb=10.0.0.1:81", " lb = .")
+	f.Add(strings.Repeat("lb=a;", 101)+"lb=10.0.0.1:81", " lb = .")
 	f.Fuzz(func(t *testing.T, first, second string) {
 		r := &http.Request{Header: http.Header{"Cookie": {first, second}}}
 		for format, names := range formats {
