@@ -27,12 +27,10 @@ func (a *attempt) classify(err error) *failure {
 		return known
 	}
 	ex := a.ex
-	var bodyErr error
-	if ex.body != nil {
-		bodyErr = ex.body.failure()
-	}
+	left := clientLeft(ex.in.Context())
+	bodyErr := ex.bodyError(left)
 	// The server cancels a request whose body came too slowly, but the client is still there to be told.
-	if clientLeft(ex.in.Context()) && !isTimeout(bodyErr) {
+	if left && !isTimeout(bodyErr) {
 		return newFailure(causeCanceled, err)
 	}
 	if bodyErr != nil {

@@ -41,6 +41,30 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Servers cancel a request in the moment before the read fails that tells why. These bound the wait for it.
+const (
+	readLooks   = 20
+	readLookGap = 500 * time.Microsecond
+)
+
+// bodyError is why the client's body cannot be read; nil when it can, or there is none. canceled says that the request was.
+func (ex *exchange) bodyError(canceled bool) error {
+	b := ex.body
+	if b == nil {
+		return nil
+	}
+	if canceled {
+		for range readLooks {
+			if b.reading.TryLock() {
+				b.reading.Unlock()
+				break
+			}
+			time.Sleep(readLookGap)
+		}
+	}
+	return b.failure()
+}
+
 // unlessSlow is for how long a client has to be waited for until a connection that breaks then is taken for given up by a backend that
 // waited as well. A client that sends what it has pauses for less.
 const unlessSlow = time.Second
