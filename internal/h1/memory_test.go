@@ -27,7 +27,7 @@ func memoryInProportion(t *testing.T, size int) {
 	}
 	const ok = "HTTP/1.1 200 OK\r\n"
 	for name, answer := range map[string]string{
-		"lines without a field":      ok + of("a\n"),
+		"lines without a field":      ok + of("a\n") + "\n",
 		"shortest fields":            ok + of("a:\n"),
 		"shortest fields with CR":    ok + of("a:\r\n") + "\r\n",
 		"names that differ":          ok + names(":\n") + "\n",
@@ -35,7 +35,7 @@ func memoryInProportion(t *testing.T, size int) {
 		"folds":                      ok + "a: b\r\n" + of(" \n") + "\r\n",
 		"empty lines":                of("\n"),
 		"interim answers":            of("HTTP/1.1 103 X\r\na: b\r\n\r\n"),
-		"trailers without a field":   chunkedHead + "0\r\n" + of("a\n"),
+		"trailers without a field":   chunkedHead + "0\r\n" + of("a\n") + "\n",
 		"shortest trailers":          chunkedHead + "0\r\n" + of("a:\r\n") + "\r\n",
 		"trailers that differ":       chunkedHead + "0\r\n" + names(":\r\n") + "\r\n",
 		"trailers that are folded":   chunkedHead + "0\r\na: b\r\n" + of(" c\r\n") + "\r\n",

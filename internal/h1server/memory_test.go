@@ -39,7 +39,7 @@ func memoryInProportion(t *testing.T, size int) {
 	}
 	const get, post = "GET / HTTP/1.1\r\nHost: a\r\n", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
 	for name, request := range map[string]string{
-		"lines without a field":   get + of("a\n"),
+		"lines without a field":   get + of("a\n") + "\n",
 		"shortest fields":         get + of("a:\r\n") + "\r\n",
 		"fields with bare LF":     get + of("a:\n") + "\n",
 		"names that differ":       get + names(":\r\n") + "\r\n",

@@ -116,22 +116,22 @@ func BenchmarkPrefixSet(b *testing.B) {
 // A list in memory is no more than its entries, whatever is in the file.
 func TestListsTakeLittleMemory(t *testing.T) {
 	const size = 32 << 20
-	measure := func(list io.Reader) (prefixes []netip.Prefix, err error, allocated uint64) {
+	measure := func(list io.Reader) (prefixes []netip.Prefix, allocated uint64, err error) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		prefixes, err = parsePrefixList("list", list)
 		runtime.ReadMemStats(&after)
-		return prefixes, err, after.TotalAlloc - before.TotalAlloc
+		return prefixes, after.TotalAlloc - before.TotalAlloc, err
 	}
-	_, err, allocated := measure(&repeated{text: "10.0.0.0/8 ", left: size})
+	_, allocated, err := measure(&repeated{text: "10.0.0.0/8 ", left: size})
 	if err == nil || !strings.HasPrefix(err.Error(), "list:1: the line has more than") || allocated > 1<<20 {
 		t.Errorf("one line of 32 MiB: %v, %d bytes", err, allocated)
 	}
-	prefixes, err, allocated := measure(&repeated{text: "# nothing, and much of it\n", left: size})
+	prefixes, allocated, err := measure(&repeated{text: "# nothing, and much of it\n", left: size})
 	if err != nil || len(prefixes) > 0 || allocated > 1<<20 {
 		t.Errorf("comments: %v, %v, %d bytes", prefixes, err, allocated)
 	}
-	prefixes, err, allocated = measure(&repeated{text: "10.0.0.0/8\n", left: 11 << 20})
+	prefixes, allocated, err = measure(&repeated{text: "10.0.0.0/8\n", left: 11 << 20})
 	if each := allocated / (1 << 20); err != nil || len(prefixes) != 1<<20 || each > 250 {
 		t.Errorf("%d entries: %v, %d bytes each", len(prefixes), err, each)
 	}

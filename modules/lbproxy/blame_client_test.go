@@ -23,10 +23,14 @@ func clientCases() []blameCase {
 		return s.Listener.Addr().String()
 	}
 	return append(cases,
-		blameCase{name: "address", cause: causeNamed, send: func(t *testing.T, p *proxy) int { return p.get("/", "X-To", deadAddress(t)).status },
-			upstreams: func(*testing.T) string { return `"upstreams":[{"dial":"{http.request.header.X-To}"}]` }},
-		blameCase{name: "server name", cause: causeNamed, send: sends("GET / HTTP/1.1\r\nHost: other.test\r\n\r\n"), upstreams: of(secure),
-			handler: `"transport":{"protocol":"http","tls":{"server_name":"{http.request.host}"}}`},
+		blameCase{
+			name: "address", cause: causeNamed, send: func(t *testing.T, p *proxy) int { return p.get("/", "X-To", deadAddress(t)).status },
+			upstreams: func(*testing.T) string { return `"upstreams":[{"dial":"{http.request.header.X-To}"}]` },
+		},
+		blameCase{
+			name: "server name", cause: causeNamed, send: sends("GET / HTTP/1.1\r\nHost: other.test\r\n\r\n"), upstreams: of(secure),
+			handler: `"transport":{"protocol":"http","tls":{"server_name":"{http.request.host}"}}`,
+		},
 	)
 }
 
@@ -93,14 +97,16 @@ func bodyCases() (cases []blameCase) {
 	return append(cases,
 		blameCase{name: "while the answer comes", cause: causeBody, once: true, status: 200, send: answeredFirst("x\r\n"), upstreams: of(echoing)},
 		blameCase{name: "while the answer comes by a module", cause: causeBody, once: true, status: 200, send: answeredFirst("x\r\n"), upstreams: of(echoing), handler: byModule},
-		blameCase{name: "HTTP/2, another length", cause: causeBody, options: h2cToo,
+		blameCase{
+			name: "HTTP/2, another length", cause: causeBody, options: h2cToo,
 			send: func(t *testing.T, p *proxy) int {
 				status := sendsH2("x", [2]string{":method", "POST"}, [2]string{":scheme", "http"}, [2]string{":authority", "x"}, [2]string{":path", "/"}, [2]string{"content-length", "9"})(t, p)
 				if status == 0 {
 					status = http.StatusBadRequest // the server resets such a stream, and may do so before the answer
 				}
 				return status
-			}},
+			},
+		},
 		blameCase{name: "request_body", cause: causeTooLarge, send: sends(large), options: limited},
 		blameCase{name: "request_body, module", cause: causeTooLarge, send: sends(large), options: limited, handler: byModule},
 		blameCase{name: "body_limit", cause: causeTooLarge, send: sends(large), handler: `"filters":[{"filter":"body_limit","max_request":100}]`},
@@ -194,17 +200,23 @@ func slowCases() (cases []blameCase) {
 			blameCase{name: name + ", read_timeout, chunks", cause: causeSlow, handler: handler, options: reading, send: sends(chunks)},
 			blameCase{name: name + ", read_timeout, later", cause: causeSlow, handler: handler, options: reading, send: sendsLater(chunks)},
 			blameCase{name: name + ", read_timeout, net/http", cause: causeSlow, handler: handler, options: readingNetHTTP, send: sends(stalled)},
-			blameCase{name: name + ", while the answer comes", cause: causeSlow, handler: handler, once: true, status: 200, send: answeredFirst(""),
-				options: reading, upstreams: of(echoing)},
+			blameCase{
+				name: name + ", while the answer comes", cause: causeSlow, handler: handler, once: true, status: 200, send: answeredFirst(""),
+				options: reading, upstreams: of(echoing),
+			},
 		)
 	}
 	return append(cases,
-		blameCase{name: "try_timeout", cause: causeSlow, balance: `,"try_timeout":"100ms"`, send: sends(stalled),
-			upstreams: of(func(t *testing.T) string { b, _ := hanging(t); return b.URL })},
+		blameCase{
+			name: "try_timeout", cause: causeSlow, balance: `,"try_timeout":"100ms"`, send: sends(stalled),
+			upstreams: of(func(t *testing.T) string { b, _ := hanging(t); return b.URL }),
+		},
 		blameCase{name: "the backend does not wait", cause: causeSlow, send: sends(stalled), upstreams: impatient},
 		blameCase{name: "the backend does not wait", cause: causeOpen, send: sends(chunks), upstreams: impatient},
-		blameCase{name: "try_timeout", cause: causeOpen, status: http.StatusGatewayTimeout, balance: `,"try_timeout":"100ms"`, send: sends(chunks),
-			upstreams: of(func(t *testing.T) string { b, _ := hanging(t); return b.URL })},
+		blameCase{
+			name: "try_timeout", cause: causeOpen, status: http.StatusGatewayTimeout, balance: `,"try_timeout":"100ms"`, send: sends(chunks),
+			upstreams: of(func(t *testing.T) string { b, _ := hanging(t); return b.URL }),
+		},
 	)
 }
 

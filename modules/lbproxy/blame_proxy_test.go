@@ -32,12 +32,18 @@ func proxyCases() (cases []blameCase) {
 		})
 	}
 	cases = append(cases,
-		blameCase{name: "an upgrade to a backend of HTTP/2", cause: causeConfig, upstreams: h2cBackend,
-			send: sends("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")},
-		blameCase{name: "an address that is none", cause: causeConfig, untried: true, send: sends(plainGet),
-			upstreams: func(*testing.T) string { return `"upstreams":[{"dial":"{http.request.header.X}"}]` }},
-		blameCase{name: "request_buffers", cause: causeIncremental, untried: true, handler: `"request_buffers":1000`,
-			send: sends("POST / HTTP/1.1\r\nHost: a\r\nIncremental: ?1\r\nContent-Length: 4\r\n\r\nbody")},
+		blameCase{
+			name: "an upgrade to a backend of HTTP/2", cause: causeConfig, upstreams: h2cBackend,
+			send: sends("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"),
+		},
+		blameCase{
+			name: "an address that is none", cause: causeConfig, untried: true, send: sends(plainGet),
+			upstreams: func(*testing.T) string { return `"upstreams":[{"dial":"{http.request.header.X}"}]` },
+		},
+		blameCase{
+			name: "request_buffers", cause: causeIncremental, untried: true, handler: `"request_buffers":1000`,
+			send: sends("POST / HTTP/1.1\r\nHost: a\r\nIncremental: ?1\r\nContent-Length: 4\r\n\r\nbody"),
+		},
 	)
 	filters := map[string]struct {
 		probe   func(*probeBehaviour)

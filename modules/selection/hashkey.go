@@ -91,8 +91,7 @@ func (k hashKey) value(r *http.Request, repl *caddy.Replacer) string {
 	case keyHeader:
 		return joinedHeader(r, k.text)
 	case keyCookie:
-		value, _ := cookieValue(r, k.text, strings.EqualFold)
-		return value
+		return cookieValue(r, k.text, strings.EqualFold)
 	case keyQuery:
 		return queryValue(r, k.text)
 	case keyHost:

@@ -52,13 +52,13 @@ func withoutPort(hostport string) string {
 	return host
 }
 
-// cookieValue is the value of the first cookie whose name equals name under same, and whether there is one.
-func cookieValue(r *http.Request, name string, same func(a, b string) bool) (value string, ok bool) {
+// cookieValue is the value of the first cookie whose name equals name under same; empty when there is none.
+func cookieValue(r *http.Request, name string, same func(a, b string) bool) (value string) {
 	eachCookie(r, name, same, func(v string) bool {
-		value, ok = v, true
+		value = v
 		return false
 	})
-	return value, ok
+	return value
 }
 
 // eachCookie calls visit with the value of each cookie whose name equals name under same, read as net/http does,
