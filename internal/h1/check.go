@@ -6,8 +6,8 @@ import (
 	"github.com/caddylb/caddy-lb/internal/syntax"
 )
 
-// CheckRequest reports why a request cannot be sent: a [*RequestError] for a method, target, host or field that would not be what it is in
-// HTTP/1.1. It is nil for one that can.
+// CheckRequest reports why a request cannot be sent: a [*RequestError] for a method, target, host
+// or field that would not be what it is in HTTP/1.1. It is nil for one that can.
 func CheckRequest(r *http.Request) error {
 	buf := uploadMemory.get()
 	defer uploadMemory.put(buf)

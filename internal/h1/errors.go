@@ -67,7 +67,8 @@ func unsendable(format string, args ...any) error {
 	return &RequestError{"the request cannot be sent: " + fmt.Sprintf(format, args...)}
 }
 
-// BodyError is an error in reading the request's body, as opposed to one in sending it. The server is not to blame for it.
+// BodyError is an error in reading the request's body, as opposed to one in sending it. The server
+// is not to blame for it.
 type BodyError struct{ Err error }
 
 // Error implements error.

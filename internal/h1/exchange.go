@@ -261,7 +261,8 @@ func (x *Exchange) AskedForBody() bool {
 	return u.started
 }
 
-// maxAnnounced bounds the trailers whose names are passed on ahead. Others are passed on when they come.
+// maxAnnounced bounds the trailers whose names are passed on ahead. Others are passed on when they
+// come.
 const maxAnnounced = 1000
 
 // announced are the names of trailers that a header announces, as keys of a header without values.

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// Whatever a server sends costs a small multiple of its length in memory, but for the first thousands of fields.
+// Whatever a server sends costs a small multiple of its length in memory, but for the first
+// thousands of fields.
 func TestMemoryIsInProportion(t *testing.T) {
 	for _, size := range []int{16 << 10, 1 << 20} {
 		t.Run(strconv.Itoa(size), func(t *testing.T) { memoryInProportion(t, size) })

@@ -10,8 +10,9 @@ import (
 
 // Adopt takes over the connection of a request that a server of net/http is about to hand to its handler, serves the request, and those
 // that follow on the connection, on a goroutine of their own. It reports false, and has done nothing, for what it leaves to
-// net/http: other versions than HTTP/1, and requests after which the connection ends, changes its protocol or may do so. A request
-// that is in doubt, as by [IsInDoubt], is taken over in any case, so that its body is read as strictly as all others.
+// net/http: other versions than HTTP/1, and requests after which the connection ends, changes its
+// protocol or may do so. A request that is in doubt, as by [IsInDoubt], is taken over in any case,
+// so that its body is read as strictly as all others.
 func (s *Server) Adopt(w http.ResponseWriter, r *http.Request) bool {
 	if !isAdoptable(r) {
 		return false

@@ -138,9 +138,9 @@ func (b *chunkedBody) readTrailers() error {
 	}
 }
 
-// trailersEnd looks for the empty line that ends the trailers at the start of p. It returns their length with that line, or 0 when
-// it is not there yet. What is before looked is known to be whole lines. A bare LF ends no line: others on the way may not take it
-// for one.
+// trailersEnd looks for the empty line that ends the trailers at the start of p. It returns their
+// length with that line, or 0 when it is not there yet. What is before looked is known to be whole
+// lines. A bare LF ends no line: others on the way may not take it for one.
 func trailersEnd(p []byte, looked *int) (int, error) {
 	for {
 		line := p[*looked:]
@@ -158,7 +158,8 @@ func trailersEnd(p []byte, looked *int) (int, error) {
 	}
 }
 
-// addTrailers adds fields to the request's trailers, all or none. It returns io.EOF when all are well.
+// addTrailers adds fields to the request's trailers, all or none. It returns io.EOF when all are
+// well.
 func (b *chunkedBody) addTrailers(text string) error {
 	trailer := make(http.Header)
 	for {

@@ -7,22 +7,25 @@ import (
 	"strings"
 )
 
-// IsInDoubt reports whether a request that net/http has read may have had its length in two ways, of which somebody on the way may
-// have taken the other one. net/http deletes the field that it does not follow, and goes on with the connection, which must end
-// with such a request (RFC 9112, section 6.1): one with Content-Length and Transfer-Encoding, or with Transfer-Encoding in
+// IsInDoubt reports whether a request that net/http has read may have had its length in two ways,
+// of which somebody on the way may have taken the other one. net/http deletes the field that it
+// does not follow, and goes on with the connection, which must end with such a request (RFC 9112,
+// section 6.1): one with Content-Length and Transfer-Encoding, or with Transfer-Encoding in
 // HTTP/1.0.
 func IsInDoubt(r *http.Request) bool {
 	return r.ProtoMajor == 1 && (len(r.TransferEncoding) > 0 || r.ProtoMinor == 0 && !r.Close)
 }
 
-// EndAfter has a server of net/http close the connection after the answer to a request that is in doubt.
+// EndAfter has a server of net/http close the connection after the answer to a request that is in
+// doubt.
 func EndAfter(w http.ResponseWriter, r *http.Request) {
 	if IsInDoubt(r) {
 		w.Header()["Connection"] = closing
 	}
 }
 
-// firstIsAmbiguous reports whether the connection has to end with its first request, which net/http has read by way of br.
+// firstIsAmbiguous reports whether the connection has to end with its first request, which net/http
+// has read by way of br.
 func firstIsAmbiguous(r *http.Request, br *bufio.Reader) bool {
 	if !IsInDoubt(r) {
 		return false
@@ -31,8 +34,9 @@ func firstIsAmbiguous(r *http.Request, br *bufio.Reader) bool {
 	return head == nil || isAmbiguous(r, head)
 }
 
-// consumedHead is the head of a connection's first request as it came, which br has read and handed out. It is still in br's
-// memory as long as it came at once, which a bufio.Reader has no method for. It is nil where it cannot be had.
+// consumedHead is the head of a connection's first request as it came, which br has read and handed
+// out. It is still in br's memory as long as it came at once, which a bufio.Reader has no method
+// for. It is nil where it cannot be had.
 func consumedHead(r *http.Request, br *bufio.Reader) []byte {
 	v := reflect.ValueOf(br).Elem()
 	buf, used := v.FieldByName("buf"), v.FieldByName("r")

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// FuzzChunked holds that the pieces in which a body comes change nothing of it, that what is taken is taken by net/http, too, with the same
-// content and end, and that lines end with CRLF.
+// FuzzChunked holds that the pieces in which a body comes change nothing of it, that what is taken
+// is taken by net/http, too, with the same content and end, and that lines end with CRLF.
 func FuzzChunked(f *testing.F) {
 	for _, s := range []string{
 		"0\r\n\r\n", "3\r\nabc\r\n0\r\n\r\nGET /", "3;x=\"y z\"\r\nabc\r\n00a \r\n0123456789\r\n0;end\r\nA: 1\r\na: 2\r\n\r\n", "4 ;a\r\nbody\r\n0\r\n\r\n",

@@ -74,7 +74,8 @@ func checkLine(line []byte) error {
 	return err
 }
 
-// maxAnnounced is how many trailers a head may announce: each name costs net/http a map's entry, however short it is.
+// maxAnnounced is how many trailers a head may announce: each name costs net/http a map's entry,
+// however short it is.
 const maxAnnounced = 1000
 
 // parseWithNetHTTP has the head read by net/http, and makes the checks of its server.

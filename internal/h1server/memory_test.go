@@ -21,7 +21,8 @@ func (sink) Read([]byte) (int, error) { return 0, io.EOF }
 // SetReadDeadline implements net.Conn.
 func (sink) SetReadDeadline(time.Time) error { return nil }
 
-// Whatever a client sends costs a small multiple of its length in memory, but for the first thousands of fields.
+// Whatever a client sends costs a small multiple of its length in memory, but for the first
+// thousands of fields.
 func TestMemoryIsInProportion(t *testing.T) {
 	for _, size := range []int{16 << 10, 1 << 20} {
 		t.Run(strconv.Itoa(size), func(t *testing.T) { memoryInProportion(t, size) })

@@ -129,7 +129,8 @@ func parseFields(text string) (http.Header, bool) {
 	}
 }
 
-// parseField reads a field line without its CRLF (RFC 9112, section 5), whose name it makes canonical.
+// parseField reads a field line without its CRLF (RFC 9112, section 5), whose name it makes
+// canonical.
 func parseField(line string) (name, value string, ok bool) {
 	name, value, ok = strings.Cut(line, ":")
 	value = syntax.TrimBlanks(value)

@@ -11,7 +11,8 @@ import (
 // smuggled follows a request, of which it is a part for somebody.
 const smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 
-// strictSite is a site whose handler answers 400 to a body that it cannot read, and counts what was smuggled.
+// strictSite is a site whose handler answers 400 to a body that it cannot read, and counts what was
+// smuggled.
 func strictSite(t *testing.T, secure bool) (*site, *atomic.Int64) {
 	var count atomic.Int64
 	site, _ := adopting(t, secure, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -25,7 +26,8 @@ func strictSite(t *testing.T, secure bool) (*site, *atomic.Int64) {
 	return site, &count
 }
 
-// onBoth has f try a request as the first one of a connection, and as a later one, with and without TLS.
+// onBoth has f try a request as the first one of a connection, and as a later one, with and without
+// TLS.
 func onBoth(t *testing.T, f func(t *testing.T, c *client, smuggled *atomic.Int64)) {
 	for _, transport := range transports {
 		site, count := strictSite(t, transport.secure)

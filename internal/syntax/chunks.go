@@ -13,12 +13,13 @@ const (
 
 	maxChunkDigits = 16 // of a chunk's size, leading zeros included
 
-	// An extension is for nobody here, so a body may have 16 KiB of them and a byte for each of its own.
+	// An extension is for nobody here, so a body may have 16 KiB of them and a byte for each of its
+	// own.
 	maxChunkExtensions = 16 << 10
 )
 
-// Chunks is the state of reading a chunked body (RFC 9112, section 7.1). Its lines end with CRLF: a bare LF is refused, as others on
-// the way may not take it for the end of a line.
+// Chunks is the state of reading a chunked body (RFC 9112, section 7.1). Its lines end with CRLF: a
+// bare LF is refused, as others on the way may not take it for the end of a line.
 type Chunks struct {
 	Left   uint64 // of the current chunk
 	Within bool   // the current chunk's end was not read yet

@@ -72,8 +72,8 @@ func plainPrefix(p netip.Prefix) netip.Prefix {
 // maxListLine is the most bytes of a line of a list, comment included.
 const maxListLine = 4 << 10
 
-// parsePrefixList reads a list with an entry in each line, and with comments that begin with #. It keeps no more of the list in memory than
-// a line and the prefixes. Errors name the line.
+// parsePrefixList reads a list with an entry in each line, and with comments that begin with #. It
+// keeps no more of the list in memory than a line and the prefixes. Errors name the line.
 func parsePrefixList(path string, list io.Reader) ([]netip.Prefix, error) {
 	var all []netip.Prefix
 	lines := bufio.NewScanner(list)

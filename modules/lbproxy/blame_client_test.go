@@ -220,7 +220,8 @@ func slowCases() (cases []blameCase) {
 	)
 }
 
-// A client that is told that its body did not come in time is told to begin on another connection (RFC 9110, section 15.5.9).
+// A client that is told that its body did not come in time is told to begin on another connection
+// (RFC 9110, section 15.5.9).
 func TestSlowBodiesEndTheConnection(t *testing.T) {
 	for name, options := range map[string]serverOptions{"own": {server: `"read_timeout":"100ms"`}, "net/http": {server: `"read_timeout":"100ms"`, apps: netHTTPOnly.apps}} {
 		t.Run(name, func(t *testing.T) {

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// blameCase is a request that ends badly, in a way of which the table of causes says whose doing it is.
+// blameCase is a request that ends badly, in a way of which the table of causes says whose doing it
+// is.
 type blameCase struct {
 	name  string
 	cause cause
@@ -30,7 +31,8 @@ type blameCase struct {
 	once    bool // nothing is tried again, as the client has part of an answer
 }
 
-// blameHandler is a handler that counts failures in every way there is, and tries again what may be.
+// blameHandler is a handler that counts failures in every way there is, and tries again what may
+// be.
 func (c *blameCase) blameHandler(t *testing.T) string {
 	backends := upstreams(startBackend(t, readThenOK).URL)
 	if c.upstreams != nil {
@@ -166,7 +168,8 @@ func sendsH2(body string, fields ...[2]string) func(t *testing.T, p *proxy) int 
 	}
 }
 
-// leaves sends a request, waits until the backend knows of it, and closes the connection by a reset.
+// leaves sends a request, waits until the backend knows of it, and closes the connection by a
+// reset.
 func leaves(request string, known <-chan struct{}) func(t *testing.T, p *proxy) int {
 	return func(t *testing.T, p *proxy) int {
 		conn, _ := p.raw(request)

@@ -113,5 +113,6 @@ func (c cause) String() string { return endings[c].name }
 // blames reports whether the cause is the backend's doing.
 func (c cause) blames() bool { return endings[c].by == byBackend }
 
-// unsent reports whether the backend was sent nothing of the request, so that the next one is asked whatever the method.
+// unsent reports whether the backend was sent nothing of the request, so that the next one is asked
+// whatever the method.
 func (c cause) unsent() bool { return endings[c].again == againNext }

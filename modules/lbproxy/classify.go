@@ -29,7 +29,8 @@ func (a *attempt) classify(err error) *failure {
 	ex := a.ex
 	left := clientLeft(ex.in.Context())
 	bodyErr := ex.bodyError(left)
-	// The server cancels a request whose body came too slowly, but the client is still there to be told.
+	// The server cancels a request whose body came too slowly, but the client is still there to be
+	// told.
 	if left && !isTimeout(bodyErr) {
 		return newFailure(causeCanceled, err)
 	}
@@ -63,8 +64,9 @@ func (a *attempt) classify(err error) *failure {
 	}
 }
 
-// awaited is the failure of a try that ended while the client's body was awaited. Who says how long it is owes all of it. Others may have
-// had nothing to say, as on a stream both ways, and nobody is to blame.
+// awaited is the failure of a try that ended while the client's body was awaited. Who says how long
+// it is owes all of it. Others may have had nothing to say, as on a stream both ways, and nobody is
+// to blame.
 func (ex *exchange) awaited(err error) *failure {
 	if ex.in.ContentLength >= 0 {
 		return newFailure(causeSlow, fmt.Errorf("the request's body did not come in time: %w", err))
@@ -98,7 +100,8 @@ func isUnseen(err error) bool {
 	return errors.As(err, &e) && e.Unseen && !isProtocolError(err)
 }
 
-// clientLeft reports whether the request ended because the client closed its connection or its stream.
+// clientLeft reports whether the request ended because the client closed its connection or its
+// stream.
 func clientLeft(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
 
 // bodyFailure says what an error in reading the client's body means.
@@ -122,8 +125,8 @@ func (ex *exchange) bodyFailure(err error) *failure {
 	return newFailure(causeBody, err)
 }
 
-// unsendable says why a transport refused to send the request; causeNone when it did not. The client is to blame if what it sent could
-// not be sent as it is, otherwise the configuration.
+// unsendable says why a transport refused to send the request; causeNone when it did not. The
+// client is to blame if what it sent could not be sent as it is, otherwise the configuration.
 func (a *attempt) unsendable(err error) cause {
 	var request *h1.RequestError
 	var body *h1.BodyError
@@ -141,8 +144,8 @@ func (a *attempt) unsendable(err error) cause {
 	return causeNone
 }
 
-// refusals are parts of the errors with which the transports for HTTP/1.1, HTTP/2 and HTTP/3 do not send a request. There are no types
-// for them.
+// refusals are parts of the errors with which the transports for HTTP/1.1, HTTP/2 and HTTP/3 do not
+// send a request. There are no types for them.
 var refusals = []string{
 	"net/http: invalid ", "http: invalid Host header", "net/http: can't write control character", "http: ContentLength=",
 	"http2: invalid ", "http2: request body larger than specified content length",
@@ -168,8 +171,8 @@ func isTimeout(err error) bool {
 		(errors.As(err, &ne) && ne.Timeout())
 }
 
-// isProtocolError reports whether the backend answered something that is not HTTP. net/http has no types for
-// most of these errors, so the texts it has used for years decide.
+// isProtocolError reports whether the backend answered something that is not HTTP. net/http has no
+// types for most of these errors, so the texts it has used for years decide.
 func isProtocolError(err error) bool {
 	var pe textproto.ProtocolError
 	var answer *h1.ProtocolError

@@ -11,8 +11,9 @@ import (
 	"github.com/caddylb/caddy-lb/lb"
 )
 
-// clientBody is the client's body as it comes from the server. It knows whether the client is waited for, and does not end well with
-// trailers that cannot be sent on: neither is a backend's fault.
+// clientBody is the client's body as it comes from the server. It knows whether the client is
+// waited for, and does not end well with trailers that cannot be sent on: neither is a backend's
+// fault.
 type clientBody struct {
 	io.ReadCloser
 	from  *http.Request // whose Trailer is complete at the body's end
@@ -20,8 +21,8 @@ type clientBody struct {
 	read  int64
 }
 
-// errShortBody is a body that a handler or a filter made shorter, and left its length as it was. The server sees to it that the client's
-// is as long as it says.
+// errShortBody is a body that a handler or a filter made shorter, and left its length as it was.
+// The server sees to it that the client's is as long as it says.
 var errShortBody = errors.New("the body is shorter than its length says")
 
 // Read implements io.Reader.
@@ -41,13 +42,15 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Servers cancel a request in the moment before the read fails that tells why. These bound the wait for it.
+// Servers cancel a request in the moment before the read fails that tells why. These bound the wait
+// for it.
 const (
 	readLooks   = 20
 	readLookGap = 500 * time.Microsecond
 )
 
-// bodyError is why the client's body cannot be read; nil when it can, or there is none. canceled says that the request was.
+// bodyError is why the client's body cannot be read; nil when it can, or there is none. canceled
+// says that the request was.
 func (ex *exchange) bodyError(canceled bool) error {
 	b := ex.body
 	if b == nil {
@@ -65,12 +68,13 @@ func (ex *exchange) bodyError(canceled bool) error {
 	return b.failure()
 }
 
-// unlessSlow is for how long a client has to be waited for until a connection that breaks then is taken for given up by a backend that
-// waited as well. A client that sends what it has pauses for less.
+// unlessSlow is for how long a client has to be waited for until a connection that breaks then is
+// taken for given up by a backend that waited as well. A client that sends what it has pauses for
+// less.
 const unlessSlow = time.Second
 
-// awaitsClient reports whether a try ended while the client's body was waited for. What ends by a time limit ends for want of it.
-// Connections may break at any time.
+// awaitsClient reports whether a try ended while the client's body was waited for. What ends by a
+// time limit ends for want of it. Connections may break at any time.
 func (ex *exchange) awaitsClient(timeout bool) bool {
 	if ex.body == nil {
 		return false
@@ -83,7 +87,8 @@ func (ex *exchange) awaitsClient(timeout bool) bool {
 	return since > 0 && (timeout || int64(lb.Monotonic())-since >= int64(unlessSlow))
 }
 
-// tap is between the source of a body and a filter, and knows whether an error came from the source.
+// tap is between the source of a body and a filter, and knows whether an error came from the
+// source.
 type tap struct {
 	io.ReadCloser
 	failed atomic.Bool

@@ -11,8 +11,8 @@ import (
 	"github.com/caddylb/caddy-lb/internal/h1server"
 )
 
-// endAmbiguous has a server that net/http serves close connections after requests whose length net/http may have taken from one of two
-// fields.
+// endAmbiguous has a server that net/http serves close connections after requests whose length
+// net/http may have taken from one of two fields.
 func endAmbiguous(server *caddyhttp.Server) {
 	var install sync.Once
 	server.RegisterConnContext(func(ctx context.Context, _ net.Conn) context.Context {

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// A request that has its length in two ways is the last one of its connection (RFC 9112, section 6.1), whoever reads it.
+// A request that has its length in two ways is the last one of its connection (RFC 9112, section
+// 6.1), whoever reads it.
 func TestAmbiguousRequestsEndTheConnection(t *testing.T) {
 	const request = "POST /main HTTP/1.1\r\nHost: a\r\nContent-Length: 36\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 	const badTrailer = postHead + "\r\n0\r\n X: y\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -2,8 +2,8 @@ package lbproxy
 
 import "strings"
 
-// isNamed reports whether a connection that failed was to an address, or under a server name, that the request chose. dialing says that it
-// failed before the server's name had any part in it.
+// isNamed reports whether a connection that failed was to an address, or under a server name, that
+// the request chose. dialing says that it failed before the server's name had any part in it.
 func (a *attempt) isNamed(dialing bool) bool {
 	return a.member != nil && dependsOnRequest(a.member.HostPort()) || !dialing && a.way != nil && dependsOnRequest(a.way.perName)
 }
@@ -11,7 +11,8 @@ func (a *attempt) isNamed(dialing bool) bool {
 // fixedPlaceholders begin the names of placeholders that no request has a say in.
 var fixedPlaceholders = []string{"env.", "file.", "system.", "time.", placeholderPrefix + "upstream.", "rp.upstream."}
 
-// dependsOnRequest reports whether a text has a placeholder that may be something else for each request.
+// dependsOnRequest reports whether a text has a placeholder that may be something else for each
+// request.
 func dependsOnRequest(text string) bool {
 	for {
 		_, rest, ok := strings.Cut(text, "{")

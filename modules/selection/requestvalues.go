@@ -10,8 +10,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// Requests with more cookies or query parameters than that have none, as with the standard library. They are scanned in place: what the
-// library makes of them takes up to 50 times the memory.
+// Requests with more cookies or query parameters than that have none, as with the standard library.
+// They are scanned in place: what the library makes of them takes up to 50 times the memory.
 const (
 	maxCookies    = 3000
 	maxParameters = 10_000
@@ -52,7 +52,8 @@ func withoutPort(hostport string) string {
 	return host
 }
 
-// cookieValue is the value of the first cookie whose name equals name under same; empty when there is none.
+// cookieValue is the value of the first cookie whose name equals name under same; empty when there
+// is none.
 func cookieValue(r *http.Request, name string, same func(a, b string) bool) (value string) {
 	eachCookie(r, name, same, func(v string) bool {
 		value = v
