@@ -14,6 +14,7 @@ type Backend struct {
 	address  Address
 	hostPort string
 	since    time.Time
+	number   uint64 // among all backends, from 1
 
 	active  atomic.Int64
 	latency Latency
@@ -35,9 +36,12 @@ type WeightOverride struct {
 	Weight     int
 }
 
+// numBackends counts the backends made.
+var numBackends atomic.Uint64
+
 // NewBackend returns the state of a server that nothing is known about yet.
 func NewBackend(address Address, now time.Time) *Backend {
-	return &Backend{address: address, hostPort: address.Dial(), since: now}
+	return &Backend{address: address, hostPort: address.Dial(), since: now, number: numBackends.Add(1)}
 }
 
 // Address is where the backend listens.

@@ -37,12 +37,22 @@ func (b *Budget) Request(now time.Duration) { b.requests.add(b.second(now), 1) }
 func (b *Budget) Take(limit BudgetLimit, now time.Duration) bool {
 	second := b.second(now)
 	b.extras.add(second, 1)
-	allowed := max(limit.Share*float64(b.requests.sum(second)), limit.MinPerSecond*float64(b.age(second)))
-	if float64(b.extras.sum(second)) <= allowed {
+	if b.allows(0, limit, second) {
 		return true
 	}
 	b.extras.add(second, -1)
 	return false
+}
+
+// Allows reports whether [Budget.Take] would count one extra now, if nobody else does.
+func (b *Budget) Allows(limit BudgetLimit, now time.Duration) bool {
+	return b.allows(1, limit, b.second(now))
+}
+
+// allows reports whether the extras that were counted, and more of them, are within the limit.
+func (b *Budget) allows(more int64, limit BudgetLimit, second int64) bool {
+	allowed := max(limit.Share*float64(b.requests.sum(second)), limit.MinPerSecond*float64(b.age(second)))
+	return float64(b.extras.sum(second)+more) <= allowed
 }
 
 // Recent is how many requests and extras were counted in the last 10 seconds.

@@ -29,7 +29,10 @@ func TestBudgetHoldsForAnyArrivals(t *testing.T) {
 				requests++
 			}
 			for range rng.IntN(8) {
-				if b.Take(limit, now) {
+				allowed := b.Allows(limit, now)
+				if took := b.Take(limit, now); took != allowed {
+					t.Fatalf("seed %d: took %v where %v was said to be allowed", seed, took, allowed)
+				} else if took {
 					extras++
 				}
 			}

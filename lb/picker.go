@@ -25,6 +25,28 @@ type Pick struct {
 
 	// Tried holds the backends that this request has been given already.
 	Tried Tried
+
+	// Aside says that the pick is not for a client's request but for a copy of one, as a mirror
+	// gets.
+	Aside bool
+}
+
+// Cursors is how many cursors a picker keeps that goes round its members; see [Pick.Cursor].
+const Cursors = 64
+
+// Cursor says which of a picker's cursors the pick moves, from 0 to Cursors-1. Cursor 0 belongs to
+// the first tries of requests alone. A retry or a hedge that moved it would take the turn of
+// another request: with two backends, one of which always fails, every first try would be given to
+// that one.
+//
+// Further tries have the other cursors, by the backends that the request had before. Those who come
+// from one backend are thus spread over all others. On one common cursor, requests that come from
+// several backends in turn could move in step, and always meet the same one.
+func (p *Pick) Cursor() int {
+	if p.Tried.trail == 0 && !p.Aside {
+		return 0
+	}
+	return 1 + int(p.Tried.trail%(Cursors-1))
 }
 
 // Accepts reports whether the request can be given to m: it was not tried before and has a free place. That
@@ -57,6 +79,7 @@ type Tried struct {
 	n     int
 	first [4]*Backend
 	more  []*Backend
+	trail uint64 // tells apart what was added, over all resets; 0 until the first backend was
 }
 
 // Add puts b into the set.
@@ -67,6 +90,7 @@ func (t *Tried) Add(b *Backend) {
 		t.more = append(t.more, b)
 	}
 	t.n++
+	t.trail = max(1, t.trail*31+b.number)
 }
 
 // Has reports whether b is in the set.
@@ -87,5 +111,5 @@ func (t *Tried) Has(b *Backend) bool {
 // Len is the number of backends added.
 func (t *Tried) Len() int { return t.n }
 
-// Reset empties the set.
-func (t *Tried) Reset() { *t = Tried{more: t.more[:0]} }
+// Reset empties the set. The next try is still not the first: see [Pick.Cursor].
+func (t *Tried) Reset() { *t = Tried{more: t.more[:0], trail: t.trail} }

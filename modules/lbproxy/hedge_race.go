@@ -157,6 +157,11 @@ func (r *race) begin(limit lb.BudgetLimit) (a *attempt, broke bool) {
 	if r.winner.Load() != nil || state.queue.Len() > 0 {
 		return nil, false
 	}
+	// A backend is picked only once the budget allows it: a pick that comes to nothing would take a
+	// turn from the next hedge.
+	if !state.hedges.Allows(limit, lb.Monotonic()) {
+		return nil, true
+	}
 	// A client stays with the backend of its cookie: the second one is for this request alone.
 	client := ex.pick.Writer
 	ex.pick.Writer = &discard{header: make(http.Header)}

@@ -67,7 +67,9 @@ func (c *mirrored) proxy() {
 			log.Error("a mirrored request panicked", zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
 		}
 	}()
-	if err := h.proxy(h.newExchange(c.w, c.r, caddyhttp.HandlerFunc(noNext))); err != nil {
+	ex := h.newExchange(c.w, c.r, caddyhttp.HandlerFunc(noNext))
+	ex.pick.Aside = true
+	if err := h.proxy(ex); err != nil {
 		if e := log.Check(zap.DebugLevel, "a mirrored request failed"); e != nil {
 			e.Write(zap.String("pool", h.pool.Name()), zap.Error(err))
 		}

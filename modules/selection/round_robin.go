@@ -14,7 +14,10 @@ func init() {
 // RoundRobin gives each backend its turns by weight, smoothly: with weights 5, 1 and 1 the first is picked at
 // most three times in a row. In every window of as many picks as the weights add up to (divided by their
 // greatest common divisor) each backend has exactly its weight, and when backends are down the same holds for
-// the others. A backend that was tried already or is full passes its turn to the next in the rotation.
+// the others. A backend that is full loses its turn, so that the others share exactly, too.
+//
+// The turns are those of first tries. Retries, hedges and copies for mirrors go round by
+// themselves; see [lb.Pick.Cursor].
 //
 // It is the default policy. The count of turns goes on when health, drains or weights change. Backends of equal
 // weight take turns in the order written, and as in reverse_proxy the second of them has the first turn.

@@ -121,8 +121,10 @@ type tieBreaker struct {
 func (t *tieBreaker) reset(m *lb.Member) { t.total = m.Share() }
 
 // take adds m to the stream and reports whether it is the one drawn now.
-func (t *tieBreaker) take(m *lb.Member) bool {
-	share := m.Share()
+func (t *tieBreaker) take(m *lb.Member) bool { return t.takeShare(m.Share()) }
+
+// takeShare is take for a member of this share.
+func (t *tieBreaker) takeShare(share uint64) bool {
 	t.total += share
 	if t.total == share {
 		return true

@@ -50,12 +50,12 @@ func (n *Nearby) NewPicker(tier *lb.Tier, _ lb.Picker) (lb.Picker, error) {
 
 type picker struct {
 	near, far []*lb.Member
-	turn      atomic.Uint64
+	turns     [lb.Cursors]atomic.Uint64 // a retry takes no turn from first tries
 }
 
 // Pick runs for many requests at once: what changes is atomic, and nothing is allocated.
 func (p *picker) Pick(pick *lb.Pick) *lb.Member {
-	turn := p.turn.Add(1)
+	turn := p.turns[pick.Cursor()].Add(1)
 	for _, members := range [...][]*lb.Member{p.near, p.far} {
 		n := uint64(len(members))
 		for i := range n {
