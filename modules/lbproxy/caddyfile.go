@@ -19,14 +19,16 @@ func init() {
 // parseHandler parses the lb_proxy directive.
 func parseHandler(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h := new(Handler)
+	if err := h.parse(helper); err != nil {
+		return nil, err
+	}
+	return h, h.finalize(helper)
+}
+
+// parse reads a directive's options into h. What needs a Helper is left to finalize.
+func (h *Handler) parse(helper httpcaddyfile.Helper) error {
 	h.pools = definedPools(helper.Option("lb_pool"))
-	if err := h.UnmarshalCaddyfile(helper.Dispenser); err != nil {
-		return nil, err
-	}
-	if err := h.finalize(helper); err != nil {
-		return nil, err
-	}
-	return h, nil
+	return h.UnmarshalCaddyfile(helper.Dispenser)
 }
 
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax: everything that reverse_proxy takes, and
@@ -47,6 +49,12 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 	}
 	for d.NextBlock(0) {
+		if parse := h.shorthand[d.Val()]; parse != nil {
+			if err := parse(d); err != nil {
+				return err
+			}
+			continue
+		}
 		if d.Val() == "pool" {
 			if err := h.unmarshalPoolName(d); err != nil {
 				return err

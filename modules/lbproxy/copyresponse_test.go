@@ -1,6 +1,7 @@
 package lbproxy
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -25,20 +26,31 @@ func startSite(t *testing.T, site string, backends ...*backend) *proxy {
 // startSites runs Caddy with sites of a Caddyfile, in which {PORT} is the port that the proxy's client uses.
 func startSites(t *testing.T, sites string) *proxy {
 	t.Helper()
-	p := &proxy{t: t, address: freeAddress(t)}
+	return startSitesWith(t, "", sites)
+}
+
+// startSitesWith is startSites with more global options.
+func startSitesWith(t *testing.T, options, sites string) *proxy {
+	t.Helper()
+	p := &proxy{t: t}
 	transport := &http.Transport{DisableCompression: true}
 	p.client = &http.Client{Transport: transport, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}
-	_, port, _ := strings.Cut(p.address, ":")
-	text := "{\nadmin off\npersist_config off\nstorage_check off\nstorage_clean_interval off\n}\n" +
-		strings.ReplaceAll(sites, "{PORT}", port)
-	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := caddy.Load(adapted, true); err != nil {
-		t.Fatal(err)
+	// A port found free may be taken before the server listens on it; then others are tried.
+	err := errors.New("not loaded")
+	for attempt := 0; err != nil; attempt++ {
+		p.address = freeAddress(t)
+		_, port, _ := strings.Cut(p.address, ":")
+		text := "{\nadmin off\npersist_config off\nstorage_check off\nstorage_clean_interval off\n" + options + "\n}\n" +
+			strings.ReplaceAll(sites, "{PORT}", port)
+		var adapted []byte
+		if adapted, _, err = caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"}); err != nil {
+			t.Fatal(err)
+		}
+		if err = caddy.Load(adapted, true); err != nil && (attempt == 3 || !strings.Contains(err.Error(), "address already in use")) {
+			t.Fatal(err)
+		}
 	}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()

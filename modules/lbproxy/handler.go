@@ -108,6 +108,10 @@ type Handler struct {
 	handleResponseSegments []*caddyfile.Dispenser
 	filterBlocks           []filterBlock
 
+	// shorthand are the subdirectives that lb_forward_auth or lb_php_fastcgi adds to those of
+	// lb_proxy, while adapting a Caddyfile.
+	shorthand map[string]func(*caddyfile.Dispenser) error
+
 	// pools are the names that lb_pool options define, while adapting a Caddyfile; nil when unknown.
 	pools map[string]bool
 }
