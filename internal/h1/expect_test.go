@@ -15,10 +15,14 @@ type interims struct {
 	codes   []int
 	headers []http.Header
 	err     error
+	before  func() // is called with each; may be nil
 }
 
 // Interim implements Interim.
 func (i *interims) Interim(code int, header http.Header) error {
+	if i.before != nil {
+		i.before()
+	}
 	i.codes, i.headers = append(i.codes, code), append(i.headers, header)
 	return i.err
 }
@@ -84,7 +88,12 @@ func TestBodyIsSentWhenAskedFor(t *testing.T) {
 				p.write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + p.body(head))
 			}
 		}), Options{ExpectTimeout: time.Hour})
-		x := &Exchange{Request: r, Interim: &interims{}}
+		x := &Exchange{Request: r}
+		x.Interim = &interims{before: func() {
+			if x.AskedForBody() {
+				t.Error("the body may be read before the 100 was told of")
+			}
+		}}
 		got := doExchange(h, x)
 		if got.body != "hello" || got.err != nil || !x.AskedForBody() {
 			t.Errorf("got %q, %v; asked: %v", got.body, got.err, x.AskedForBody())

@@ -21,13 +21,13 @@ func (x *Exchange) receive() error {
 			}
 			return x.answer(h)
 		}
-		if h.status == http.StatusContinue && x.upload != nil && x.upload.awaiting() {
-			x.upload.start()
-		}
 		if x.Interim != nil {
 			if err := x.Interim.Interim(h.status, h.header); err != nil {
 				return err
 			}
+		}
+		if h.status == http.StatusContinue && x.upload != nil && x.upload.awaiting() {
+			x.upload.start()
 		}
 	}
 }

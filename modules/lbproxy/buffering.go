@@ -32,7 +32,8 @@ func (ex *exchange) prepareBody() *failure {
 	if h.requestBuffers != 0 {
 		limit = int(h.requestBuffers)
 	}
-	ex.body = newRequestBody(ex.in, &clientBody{ReadCloser: out.Body, from: ex.in}, limit)
+	src := &clientBody{ReadCloser: ex.awaitContinue(out.Body), from: ex.in}
+	ex.body = newRequestBody(ex.in, src, limit)
 	if h.requestBuffers != 0 && !ex.incremental {
 		length, complete, err := ex.body.fill()
 		if err != nil {

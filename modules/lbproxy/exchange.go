@@ -53,6 +53,9 @@ type exchange struct {
 	// body is the client's body; nil when there is none.
 	body *requestBody
 
+	// waiting is the body of a client that waits to be told to send it; nil for others.
+	waiting *continuation
+
 	// tunnel is the client's side of an extended CONNECT (RFC 8441, RFC 9220), where the body is one direction
 	// of a WebSocket connection; nil for other requests.
 	tunnel io.ReadCloser

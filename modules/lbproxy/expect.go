@@ -34,7 +34,11 @@ func (t *trace) expect() {
 	}
 	e := &expectation{over: ex.over}
 	t.expectation = e
-	t.hooks.Got100Continue = func() { e.continued.Store(true) }
+	t.hooks.Got100Continue = func() {
+		e.continued.Store(true)
+		// The transport begins to read the body before it reports this answer as an interim one.
+		_ = t.gotInterim(http.StatusContinue, nil)
+	}
 	t.hooks.GotFirstResponseByte = func() { e.answering.Store(true) }
 }
 

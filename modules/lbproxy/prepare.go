@@ -104,6 +104,9 @@ func (ex *exchange) prepareHeader() {
 	trailers := httpguts.HeaderValuesContainsToken(header["Te"], "trailers")
 	ex.upgrade = upgradeType(header)
 	removeHopByHop(header)
+	if !ex.in.ProtoAtLeast(1, 1) {
+		delete(header, "Expect") // to be ignored in HTTP/1.0 (RFC 9110, section 10.1.1)
+	}
 	if trailers {
 		header["Te"] = []string{"trailers"}
 	}

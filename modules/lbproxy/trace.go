@@ -34,7 +34,7 @@ func (a *attempt) traceConnection() {
 		}
 	}
 	t.hooks.Got1xxResponse = t.gotInterim
-	if a.expects() {
+	if a.ex.waiting != nil {
 		t.expect()
 	}
 	a.trace = t
