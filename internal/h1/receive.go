@@ -67,7 +67,7 @@ func (x *Exchange) answer(h head) error {
 		return err
 	}
 	if f.upgrade && x.upload != nil && !x.upload.complete.Load() {
-		return malformed("it switches protocols before it has the request's body")
+		return ErrSwitchedEarly
 	}
 	x.framing = f
 	x.framing.close = f.close || x.last

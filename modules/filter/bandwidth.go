@@ -14,6 +14,7 @@ import (
 	xrate "golang.org/x/time/rate"
 
 	"github.com/caddylb/caddy-lb/internal/module"
+	"github.com/caddylb/caddy-lb/internal/tunnel"
 )
 
 func init() {
@@ -99,7 +100,7 @@ func (f *Bandwidth) Validate() error {
 
 // RequestBody implements [RequestBodyFilter].
 func (f *Bandwidth) RequestBody(x *Context, body io.ReadCloser) (io.ReadCloser, error) {
-	if f.Upload == 0 || isTunnel(x.Request) {
+	if f.Upload == 0 || tunnel.Is(x.Request) {
 		return body, nil
 	}
 	return slow(x, body, f.flows(x).up), nil

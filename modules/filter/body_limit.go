@@ -10,6 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddylb/caddy-lb/internal/tunnel"
 )
 
 func init() {
@@ -53,7 +55,7 @@ func (f *BodyLimit) Request(x *Context) (answered bool, err error) {
 
 // RequestBody implements [RequestBodyFilter].
 func (f *BodyLimit) RequestBody(x *Context, body io.ReadCloser) (io.ReadCloser, error) {
-	if f.MaxRequest == 0 || isTunnel(x.Request) || x.Request.ContentLength >= 0 && x.Request.ContentLength <= f.MaxRequest {
+	if f.MaxRequest == 0 || tunnel.Is(x.Request) || x.Request.ContentLength >= 0 && x.Request.ContentLength <= f.MaxRequest {
 		return body, nil // the server reads no more than Content-Length
 	}
 	return &limitedBody{body, f.MaxRequest, &http.MaxBytesError{Limit: f.MaxRequest}}, nil
@@ -91,10 +93,6 @@ func (e *longAnswerError) Error() string {
 func hasBody(method string, status int) bool {
 	return method != http.MethodHead && status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
 }
-
-// isTunnel reports whether what looks like the body of the request is one direction of a tunnel, such as that of a WebSocket over HTTP/2 (RFC 9110,
-// section 9.3.6; RFC 8441).
-func isTunnel(r *http.Request) bool { return r.Method == http.MethodConnect }
 
 // limitedBody is a body that has left more bytes at most. In place of the first one above that it reads the error.
 type limitedBody struct {

@@ -58,18 +58,25 @@ func TestBodyLimitStreamed(t *testing.T) {
 	})
 }
 
-// A tunnel is no body.
-func TestBodiesAreNoTunnels(t *testing.T) {
-	r := httptest.NewRequest(http.MethodConnect, "/", nil)
-	r.ContentLength = -1
-	x := newRouted(t, r, "")
-	for _, f := range []any{&BodyLimit{MaxRequest: 1}, &Bandwidth{Upload: 1}} {
-		body, err := chainOf(t, f).RequestBody(x.Context, io.NopCloser(strings.NewReader("1234567890")))
-		if err != nil {
-			t.Fatal(err)
+// A tunnel is no body: a WebSocket over HTTP/2, but no other CONNECT.
+func TestTunnelsHaveNoBodies(t *testing.T) {
+	for _, tunnel := range []bool{true, false} {
+		r := httptest.NewRequest(http.MethodConnect, "/", nil)
+		r.ContentLength = -1
+		if tunnel {
+			r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/2.0", 2, 0
+			r.Header[":protocol"] = []string{"websocket"}
 		}
-		if got, err := io.ReadAll(body); len(got) != 10 || err != nil {
-			t.Errorf("%T: %d bytes, %v", f, len(got), err)
+		x := newRouted(t, r, "")
+		for _, f := range []RequestBodyFilter{&BodyLimit{MaxRequest: 1}, &Bandwidth{Upload: 1}} {
+			client := io.NopCloser(strings.NewReader("1234567890"))
+			body, err := f.RequestBody(x.Context, client)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if left := body == client; left != tunnel {
+				t.Errorf("%T, tunnel %v: left alone is %v", f, tunnel, left)
+			}
 		}
 	}
 }

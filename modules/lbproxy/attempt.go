@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddylb/caddy-lb/internal/h1"
+	"github.com/caddylb/caddy-lb/internal/tunnel"
 	"github.com/caddylb/caddy-lb/lb"
 	"github.com/caddylb/caddy-lb/modules/selection"
 )
@@ -193,7 +194,11 @@ func (a *attempt) makeRequest() *failure {
 	if f := a.changeHeader(own); f != nil {
 		return f
 	}
-	return a.filterRequest()
+	if f := a.filterRequest(); f != nil {
+		return f
+	}
+	tunnel.Restrict(a.req.Header, ex.upgrade)
+	return nil
 }
 
 // resolve fills in where to connect, placeholders of the address included.
@@ -277,7 +282,7 @@ func (a *attempt) changeHeader(own bool) *failure {
 	if user {
 		h.Headers.Request.ApplyToRequest(a.req)
 	}
-	if upgradeType(a.req.Header) != "" {
+	if ex.upgrade != "" {
 		normalizeWebSocketHeader(a.req.Header)
 	}
 	return a.checkIncremental()

@@ -46,6 +46,8 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 			return nil, f
 		}
 		return a.roundTripByModule()
+	case errors.Is(err, h1.ErrSwitchedEarly):
+		return nil, newFailure(causeBody, err)
 	default:
 		return nil, err
 	}

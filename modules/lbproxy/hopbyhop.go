@@ -5,15 +5,13 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
-
-	"golang.org/x/net/http/httpguts"
 )
 
-// isHopByHop reports whether a field concerns one connection only (RFC 9110, section 7.6.1). So do two that a proxy must not
-// pass on for what they say about one hop: Alt-Svc and Proxy-Connection.
+// isHopByHop reports whether a field concerns one connection only (RFC 9110, section 7.6.1). So do three that a proxy must not
+// pass on for what they say about one hop: Alt-Svc, HTTP2-Settings and Proxy-Connection.
 func isHopByHop(field string) bool {
 	switch field {
-	case "Alt-Svc", "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+	case "Alt-Svc", "Connection", "Http2-Settings", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
 		"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
 		return true
 	}
@@ -71,16 +69,4 @@ func addValues(dst http.Header, field string, values []string) {
 	} else {
 		dst[field] = values
 	}
-}
-
-// upgradeType is the protocol that the header asks to switch to, in lower case, or that it switches to; empty
-// for none.
-func upgradeType(header http.Header) string {
-	if len(header["Connection"]) == 0 || !httpguts.HeaderValuesContainsToken(header["Connection"], "Upgrade") {
-		return ""
-	}
-	if v := header["Upgrade"]; len(v) > 0 {
-		return strings.ToLower(v[0])
-	}
-	return ""
 }

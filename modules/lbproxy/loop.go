@@ -217,6 +217,9 @@ func (a *attempt) judge(res *http.Response, err error) *failure {
 	a.note(res)
 	a.answered.Store(true)
 	ex.logRoundTrip(a, nil)
+	if f := a.refuseSwitch(); f != nil {
+		return f
+	}
 	if f := a.filterAnswer(); f != nil {
 		return f
 	}

@@ -3,6 +3,7 @@ package lbproxy
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -10,6 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddylb/caddy-lb/internal/tunnel"
 )
 
 // newExchange begins a request's way through the handler.
@@ -42,7 +45,9 @@ func (ex *exchange) prepareCopy() *failure {
 	if h.Rewrite != nil && h.Rewrite.Rewrite(ex.out, ex.repl) && (h.Rewrite.Method == http.MethodGet || h.Rewrite.Method == http.MethodHead) {
 		ex.out.ContentLength, ex.out.Body = 0, nil
 	}
-	ex.takeTunnel()
+	if f := ex.takeTunnel(); f != nil {
+		return f
+	}
 	if f := ex.prepareBody(); f != nil {
 		return f
 	}
@@ -102,7 +107,7 @@ func (ex *exchange) prepareHeader() {
 	// The TE field is connection-specific and therefore nominated in Connection, but that this proxy passes
 	// trailers on is for it to say again (RFC 9110, section 10.1.4).
 	trailers := httpguts.HeaderValuesContainsToken(header["Te"], "trailers")
-	ex.upgrade = upgradeType(header)
+	ex.upgrade = tunnel.Asked(ex.in)
 	removeHopByHop(header)
 	if !ex.in.ProtoAtLeast(1, 1) {
 		delete(header, "Expect") // to be ignored in HTTP/1.0 (RFC 9110, section 10.1.1)
@@ -143,20 +148,25 @@ func viaValue(major, minor int) string {
 	}
 }
 
+// errTunnelProtocol is why an extended CONNECT for anything but a WebSocket is refused: HTTP/1.1, which
+// backends are spoken to in, has no tunnel for it (RFC 9220, section 3).
+var errTunnelProtocol = errors.New("an extended CONNECT is passed on for WebSockets only")
+
 // takeTunnel recognises a WebSocket that was opened over HTTP/2 or HTTP/3 (RFC 8441, RFC 9220). What looks like
 // the request's body is then one half of the tunnel.
-func (ex *exchange) takeTunnel() {
+func (ex *exchange) takeTunnel() *failure {
 	r := ex.in
-	if r.Method != http.MethodConnect {
-		return
-	}
-	if !(r.ProtoMajor == 2 && r.Header.Get(":protocol") == "websocket") && !(r.ProtoMajor == 3 && r.Proto == "websocket") {
-		return
+	if !tunnel.Is(r) {
+		if tunnel.Extended(r) != "" {
+			return &failure{cause: causeBody, status: http.StatusNotImplemented, err: errTunnelProtocol, final: true}
+		}
+		return nil
 	}
 	ex.tunnel = r.Body
 	ex.out.Body, ex.out.ContentLength = nil, 0
 	ex.out.Method = http.MethodGet
 	delete(ex.out.Header, ":protocol")
+	return nil
 }
 
 // upgradeTunnel asks the backend for the tunnel in the way of HTTP/1.1, which every WebSocket server understands.
@@ -166,9 +176,9 @@ func (ex *exchange) upgradeTunnel() {
 	}
 	var key [16]byte
 	_, _ = rand.Read(key[:]) // it never fails
-	ex.upgrade = "websocket"
+	ex.upgrade = tunnel.WebSocket
 	header := ex.out.Header
-	header["Upgrade"] = []string{"websocket"}
+	header["Upgrade"] = []string{tunnel.WebSocket}
 	header["Connection"] = []string{"Upgrade"}
 	header["Sec-Websocket-Key"] = []string{base64.StdEncoding.EncodeToString(key[:])}
 }

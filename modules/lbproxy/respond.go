@@ -19,7 +19,7 @@ import (
 // respond gives the attempt's answer to the client, or to the handle_response route that matches it.
 func (ex *exchange) respond(a *attempt) error {
 	incremental := caddyhttp.IsIncremental(a.res.Header)
-	if ex.h.answerBuffers != 0 && !incremental {
+	if ex.h.answerBuffers != 0 && !incremental && a.res.StatusCode != http.StatusSwitchingProtocols {
 		a.res.Body = bufferAnswer(a.res.Body, ex.h.answerBuffers)
 	}
 	for i := range ex.h.HandleResponse {

@@ -7,33 +7,43 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/caddylb/caddy-lb/internal/tunnel"
 )
 
 // streamBufferSize is the default size of the buffer for each direction of an upgraded connection.
 const streamBufferSize = 32 << 10
 
+// refuseSwitch is the failure of an answer of 101 that nobody asked for, or that switches to something else.
+func (a *attempt) refuseSwitch() *failure {
+	if a.res.StatusCode != http.StatusSwitchingProtocols || tunnel.Switched(a.ex.upgrade, a.res.Header) != "" {
+		return nil
+	}
+	_ = a.res.Body.Close()
+	f := newFailure(causeProtocol, fmt.Errorf("the backend switches to %.64q, but the client asked for %.64q",
+		a.res.Header.Get("Upgrade"), a.ex.upgrade))
+	a.try.Cause, a.try.Err = f.cause, f.err
+	return f
+}
+
 // switchProtocols connects client and backend after an answer of 101 (RFC 9110, section 7.8), and returns when
 // their connection ends.
 func (ex *exchange) switchProtocols(a *attempt) error {
-	asked, got := upgradeType(a.req.Header), upgradeType(a.res.Header)
-	backend, ok := a.res.Body.(io.ReadWriteCloser)
-	var err error
-	switch {
-	case !ok:
-		err = errors.New("the transport gives no way to write after an upgrade")
-	case asked == "" || !strings.EqualFold(asked, got) || !isPrintable(got):
-		err = fmt.Errorf("the backend switches to %q, but the client asked for %q", got, asked)
+	if f := a.refuseSwitch(); f != nil { // filters may have changed the answer
+		return ex.fail(f)
 	}
-	if err != nil {
+	got := tunnel.Switched(ex.upgrade, a.res.Header)
+	backend, ok := a.res.Body.(io.ReadWriteCloser)
+	if !ok {
 		_ = a.res.Body.Close()
-		a.try.Cause, a.try.Err = causeProtocol, err
-		return ex.fail(newFailure(causeProtocol, err))
+		f := newFailure(causeProtocol, errors.New("the transport gives no way to write after an upgrade"))
+		a.try.Cause, a.try.Err = f.cause, f.err
+		return ex.fail(f)
 	}
 	client, buffered, err := ex.openTunnel(a, got)
 	if err != nil {
@@ -44,7 +54,7 @@ func (ex *exchange) switchProtocols(a *attempt) error {
 		return nil // the answer's header is out
 	}
 	a.report() // the stream may last for days
-	st := &stream{client: &streamEnd{ReadWriteCloser: client}, backend: &streamEnd{ReadWriteCloser: backend}, webSocket: got == "websocket"}
+	st := &stream{client: &streamEnd{ReadWriteCloser: client}, backend: &streamEnd{ReadWriteCloser: backend}, webSocket: got == tunnel.WebSocket}
 	ex.h.streams.add(st)
 	defer ex.h.streams.remove(st)
 	ex.runStream(a, st, buffered)
@@ -135,16 +145,6 @@ func oneWay(st *stream, dst, src *streamEnd, size int) error {
 		st.close()
 	}
 	return err
-}
-
-// isPrintable reports whether s has only printable ASCII characters.
-func isPrintable(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
 }
 
 // streamTunnel is the client's side of an extended CONNECT: its body to read from, the answer to write to.
