@@ -114,9 +114,13 @@ func (x *exchange) closeHeader() {
 	b = x.appendFraming(b, bodied)
 	if x.closes && !isSwitch(x.status, x.header) {
 		if !httpguts.HeaderValuesContainsToken(connection, "close") {
+			upgrade := httpguts.HeaderValuesContainsToken(connection, "Upgrade")
 			connection = closing
-			if x.http10 {
+			switch {
+			case x.http10:
 				connection = nil
+			case upgrade: // of 426, which says so of its Upgrade field (RFC 9110, section 7.8)
+				connection = closingUpgrade
 			}
 		}
 	}
@@ -128,8 +132,9 @@ func (x *exchange) closeHeader() {
 }
 
 var (
-	closing   = []string{"close"}
-	keepAlive = []string{"keep-alive"}
+	closing        = []string{"close"}
+	closingUpgrade = []string{"close", "Upgrade"}
+	keepAlive      = []string{"keep-alive"}
 )
 
 // decideConnection decides whether the connection ends with the answer, and returns its Connection field.

@@ -15,7 +15,11 @@ const lingerTime = 500 * time.Millisecond
 func (ex *exchange) allowEarlyAnswer() {
 	if ex.body != nil && ex.in.ProtoMajor == 1 && !ex.body.complete() {
 		_ = http.NewResponseController(ex.w).EnableFullDuplex()
-		ex.w.Header().Set("Connection", "close")
+		header := ex.w.Header()
+		header["Connection"] = closeAndUpgrade[:1:1]
+		if len(header["Upgrade"]) > 0 {
+			header["Connection"] = closeAndUpgrade
+		}
 	}
 }
 

@@ -79,8 +79,9 @@ func (ex *exchange) setHeader(out http.Header, a *attempt, header http.Header, e
 	if end {
 		addAll(out, header)
 	} else {
-		addEndToEnd(out, header)
+		ex.addAnswer(out, res)
 	}
+	ex.nominateUpgrade(out)
 	if len(res.Trailer) > 0 {
 		out.Add("Trailer", strings.Join(slices.Sorted(maps.Keys(res.Trailer)), ", "))
 		if ex.needsChunks() {
@@ -94,6 +95,7 @@ func (ex *exchange) write(a *attempt, flush time.Duration) error {
 	w, res := ex.w, a.res
 	announced := len(res.Trailer)
 	ex.allowEarlyAnswer()
+	leaveUntyped(w.Header())
 	w.WriteHeader(res.StatusCode)
 
 	err := copyBody(w, res.Body, flush)
@@ -125,7 +127,7 @@ func (ex *exchange) needsChunks() bool {
 func (ex *exchange) answerHeader(a *attempt) http.Header {
 	ops := ex.h.Headers.Response
 	header := make(http.Header, len(a.res.Header)+4)
-	addEndToEnd(header, a.res.Header)
+	ex.addAnswer(header, a.res)
 	if ops.Require != nil && !ops.Require.Match(a.res.StatusCode, header) {
 		return header
 	}
