@@ -63,9 +63,10 @@ func (f *Header) Validate() error {
 }
 
 // UpstreamRequest implements [UpstreamRequestFilter].
-func (f *Header) UpstreamRequest(_ *Context, r *http.Request) error {
+func (f *Header) UpstreamRequest(x *Context, r *http.Request) error {
 	if f.RequestOps != nil {
 		f.RequestOps.ApplyToRequest(r)
+		RemoveTrailers(r.Trailer, f.RequestOps, x.Replacer)
 	}
 	return nil
 }
@@ -80,6 +81,8 @@ func (f *Header) Response(x *Context, status int, header http.Header) (int, erro
 			}
 		}
 		ops.ApplyTo(header, x.Replacer)
+		removeAnnounced(header, ops.HeaderOps, x.Replacer)
+		x.Set(f, true) // for the trailers
 	}
 	for field, values := range f.ResponseDefault {
 		if _, ok := header[field]; ok {
@@ -90,6 +93,14 @@ func (f *Header) Response(x *Context, status int, header http.Header) (int, erro
 		}
 	}
 	return status, nil
+}
+
+// Trailers implements [TrailersFilter].
+func (f *Header) Trailers(x *Context, trailer http.Header) error {
+	if x.Get(f) != nil {
+		RemoveTrailers(trailer, f.ResponseOps.HeaderOps, x.Replacer)
+	}
+	return nil
 }
 
 const headerOptions = "request [+|-]<field> [<value> [<replacement>]] or response [+|-|?]<field> [<value> [<replacement>]]"
@@ -172,6 +183,7 @@ func unmarshalHeaderOp(d *caddyfile.Dispenser, ops *headers.HeaderOps, args []st
 var (
 	_ UpstreamRequestFilter = (*Header)(nil)
 	_ ResponseFilter        = (*Header)(nil)
+	_ TrailersFilter        = (*Header)(nil)
 	_ caddy.Provisioner     = (*Header)(nil)
 	_ caddy.Validator       = (*Header)(nil)
 	_ caddyfile.Unmarshaler = (*Header)(nil)

@@ -215,6 +215,8 @@ func TestReplaceUpstreamRequest(t *testing.T) {
 	c := chainOf(t, &Replace{Pairs: []ReplacePair{{"old", "new"}}})
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Accept-Encoding", "gzip")
+	r.Header.Set("Range", "bytes=0-") // a part would not be searched
+	r.Header.Set("If-Range", `"a"`)
 	x := newRouted(t, r, "")
 	if err := c.UpstreamRequest(x.Context, x.Request); err != nil || len(x.Request.Header) > 0 {
 		t.Errorf("sent with %v (%v)", x.Request.Header, err)

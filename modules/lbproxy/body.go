@@ -63,8 +63,8 @@ func (b *requestBody) fill() (length int64, complete bool, err error) {
 	}
 }
 
-// reader starts the body again for one try and ends the reader before. trailer, which may be nil, is filled in
-// when the end is read.
+// reader starts the body again for one try and ends the reader before. trailer, which may be nil, has the names of
+// the trailers to pass on, whose values are filled in when the end is read.
 func (b *requestBody) reader(trailer http.Header) *bodyReader {
 	r := &bodyReader{body: b, trailer: trailer}
 	b.mu.Lock()
@@ -220,9 +220,8 @@ func (r *bodyReader) finish() {
 	if r.trailer == nil || r.body.err != io.EOF {
 		return
 	}
-	clear(r.trailer)
-	for field, values := range r.body.from.Trailer {
-		r.trailer[field] = slices.Clone(values)
+	for field := range r.trailer {
+		r.trailer[field] = slices.Clone(r.body.from.Trailer[field])
 	}
 	r.trailer = nil
 }

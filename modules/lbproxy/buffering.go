@@ -3,7 +3,6 @@ package lbproxy
 import (
 	"errors"
 	"io"
-	"maps"
 	"net/http"
 	"strconv"
 
@@ -32,6 +31,9 @@ func (ex *exchange) prepareBody() *failure {
 	if h.requestBuffers != 0 {
 		limit = int(h.requestBuffers)
 	}
+	if !ex.ways.needsLength {
+		ex.trailer = announcedTrailer(ex.in)
+	}
 	src := &clientBody{ReadCloser: ex.awaitContinue(out.Body), from: ex.in}
 	ex.body = newRequestBody(ex.in, src, limit)
 	if h.requestBuffers != 0 && !ex.incremental {
@@ -46,7 +48,7 @@ func (ex *exchange) prepareBody() *failure {
 	} else if ex.probablyEmpty() && ex.body.probe(probeTime) {
 		out.ContentLength = 0
 	}
-	if len(ex.in.Trailer) > 0 && !ex.ways.needsLength {
+	if len(ex.trailer) > 0 {
 		// Only chunked framing has room for trailers in HTTP/1.1.
 		out.ContentLength = -1
 		delete(out.Header, "Content-Length")
@@ -66,8 +68,8 @@ func (ex *exchange) prepareBody() *failure {
 func (a *attempt) attachBody() {
 	ex := a.ex
 	var trailer http.Header
-	if len(ex.in.Trailer) > 0 && !ex.ways.needsLength {
-		trailer = maps.Clone(ex.in.Trailer)
+	if len(ex.trailer) > 0 {
+		trailer = ex.requestTrailer()
 		a.req.Trailer = trailer
 	}
 	a.req.Body = a.trace.guard(ex.body.reader(trailer))

@@ -53,6 +53,8 @@ type exchange struct {
 	// body is the client's body; nil when there is none.
 	body *requestBody
 
+	trailer http.Header // names of the client's trailers that are passed on; nil for none
+
 	// waiting is the body of a client that waits to be told to send it; nil for others.
 	waiting *continuation
 

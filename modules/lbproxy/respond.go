@@ -82,6 +82,7 @@ func (ex *exchange) setHeader(out http.Header, a *attempt, header http.Header, e
 		ex.addAnswer(out, res)
 	}
 	ex.nominateUpgrade(out)
+	ex.trimTrailer(res)
 	if len(res.Trailer) > 0 {
 		out.Add("Trailer", strings.Join(slices.Sorted(maps.Keys(res.Trailer)), ", "))
 		if ex.needsChunks() {
@@ -101,12 +102,13 @@ func (ex *exchange) write(a *attempt, flush time.Duration) error {
 	err := copyBody(w, res.Body, flush)
 	_ = res.Body.Close() // before the trailers are read: only then they are there
 	if err == nil {
+		a.noteGRPC()
+		ex.trimTrailer(res)
 		err = ex.filterTrailers(res.Trailer)
 	}
 	if err != nil {
 		ex.abort(a, err)
 	}
-	a.noteGRPC()
 	writeTrailers(w, res.Trailer, announced)
 	a.streamed.Store(int64(max(time.Since(a.begun), 1)))
 	ex.logDelivered(a)
