@@ -55,7 +55,7 @@ func (b *answerBody) finish() {
 	c.releaseMemory()
 	if b.err == io.EOF {
 		b.x.answered.Store(true)
-		c.done(b.x)
+		c.answered(b.x)
 	} else {
 		c.abort(b.x, nil)
 	}

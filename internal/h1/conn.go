@@ -159,6 +159,7 @@ func (c *conn) abort(x *Exchange, reason error) {
 	if !c.owner.CompareAndSwap(x, nil) {
 		return
 	}
+	c.endsNot(x)
 	if reason != nil {
 		x.blame(reason)
 	}
@@ -170,6 +171,7 @@ func (c *conn) done(x *Exchange) {
 	if c.parts.Add(-1) > 0 || !c.owner.CompareAndSwap(x, nil) {
 		return
 	}
+	defer c.endsNot(x) // whoever waits for that has the connection then
 	if x.framing.close || c.host.client.options.DisableKeepAlives {
 		c.close()
 		return

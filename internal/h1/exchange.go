@@ -53,6 +53,7 @@ type Exchange struct {
 	last     bool                  // the connection serves no exchange after this one
 	cause    atomic.Pointer[error] // why it was ended from outside; nil when it was not
 	answered atomic.Bool           // the answer was read to its end
+	ends     atomic.Bool           // the host counts it among those that end
 	endBy    atomic.Int64          // when what End left has to be over, by now; 0 for never
 	interims int                   // bytes of interim answers
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +18,8 @@ type Host struct {
 	open    int        // connections there are or are being made
 	waiting []*waiter  // for a connection, when their number is bounded
 	retired bool       // no connection is kept any more
+
+	ending atomic.Int32 // exchanges whose connection is about to be given back
 
 	lifetime lifetime
 }
@@ -48,6 +51,12 @@ func (h *Host) lastIdle() *conn {
 func (h *Host) take(x *Exchange, fresh bool) (*conn, error) {
 	for !fresh {
 		c := h.idleTake()
+		if c == nil && h.ending.Load() > 0 {
+			var may bool
+			if c, may = h.awaitEnding(x.context()); may {
+				return h.dial(x)
+			}
+		}
 		if c == nil {
 			break
 		}
@@ -119,13 +128,7 @@ func (h *Host) awaitTurn(ctx context.Context) (*conn, error) {
 		return c, nil
 	case <-ctx.Done():
 	}
-	h.mu.Lock()
-	i := slices.Index(h.waiting, w)
-	if i >= 0 {
-		h.waiting = slices.Delete(h.waiting, i, i+1)
-	}
-	h.mu.Unlock()
-	if i < 0 { // it was this one's turn just now
+	if !h.leaveLine(w) { // it was this one's turn just now
 		if c := <-w.turn; c != nil {
 			h.put(c)
 		} else {

@@ -159,6 +159,7 @@ func (u *upload) fail(err error) {
 	u.err = err
 	stopped := u.stopped
 	u.mu.Unlock()
+	u.c.endsNot(u.x)
 	var reading *BodyError
 	var limit net.Error
 	if !stopped && (errors.As(err, &reading) || errors.As(err, &limit) && limit.Timeout()) {
