@@ -9,9 +9,9 @@ import (
 // endingTime is how long a request waits for a connection that is about to be given back.
 const endingTime = 10 * time.Millisecond
 
-// answered notes that the answer of the exchange x was read to its end. A server that has answered has the request's body
-// as well, but the goroutine that wrote the last of it may not have run since, and the client's next request may come
-// before it does. That one is to find the connection.
+// answered notes that the answer of the exchange x was read to its end. A server that has answered
+// has the request's body as well, but the goroutine that wrote the last of it may not have run
+// since, and the client's next request may come before it does. That one is to find the connection.
 func (c *conn) answered(x *Exchange) {
 	if u := x.upload; u != nil && !x.framing.close && u.complete.Load() && c.parts.Load() > 1 {
 		x.ends.Store(true)
@@ -32,8 +32,8 @@ func (c *conn) endsNot(x *Exchange) {
 	}
 }
 
-// awaitEnding waits for a moment for a connection that is about to be given back. It returns none when that takes longer,
-// and says whether one may be made that counts already.
+// awaitEnding waits for a moment for a connection that is about to be given back. It returns none
+// when that takes longer, and says whether one may be made that counts already.
 func (h *Host) awaitEnding(ctx context.Context) (c *conn, may bool) {
 	h.mu.Lock()
 	if c = h.lastIdle(); c != nil || len(h.waiting) >= int(h.ending.Load()) {

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// Requests with bodies, one after the other, share a connection: it is free for the next one when the answer has ended.
+// Requests with bodies, one after the other, share a connection: it is free for the next one when
+// the answer has ended.
 func TestRequestsInTurnShareAConnection(t *testing.T) {
 	for name, answer := range map[string]string{
 		"length":  "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",

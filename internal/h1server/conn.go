@@ -57,7 +57,9 @@ func newConn(s *Server) *conn {
 	return c
 }
 
-// Read implements io.Reader, for br: what was read ahead comes first. An error while a request is served tells that the client left.
+// Read implements io.Reader, for br: what was read ahead comes first. An error while a request is
+// served tells that the client left, unless it is a time limit: the client may still be told of
+// that.
 func (c *conn) Read(p []byte) (int, error) {
 	if len(c.ahead) > 0 {
 		n := copy(p, c.ahead)
@@ -67,7 +69,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	n, err := c.nc.Read(p)
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		c.clientLeft()
 	}
 	return n, err
@@ -236,6 +238,21 @@ func (c *conn) rouse(s *Server) {
 // lingerTime is how long what a client still sends is taken in after an answer that did not wait for it. Closing the connection at once
 // would reset it, and the client could lose the answer (RFC 9112, section 9.6).
 const lingerTime = 500 * time.Millisecond
+
+// Lingers reports whether w, or what it wraps, is an answer of this package's. Its server takes in
+// by itself what a client still sends behind it.
+func Lingers(w http.ResponseWriter) bool {
+	for {
+		switch known := w.(type) {
+		case *exchange:
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = known.Unwrap()
+		default:
+			return false
+		}
+	}
+}
 
 func (c *conn) linger() {
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {

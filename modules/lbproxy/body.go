@@ -5,8 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"slices"
 	"sync"
+	"time"
 )
 
 // keepBytes is how much of a body is kept as it is streamed, so that it can be sent again.
@@ -17,29 +17,46 @@ const maxPooledBuffer = 256 << 10
 
 var keptBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// errSuperseded is read by a try that is over from the body that now belongs to another one.
-var errSuperseded = errors.New("the request's body was given to another try")
+// Errors that readers of a body get, none of them the client's doing.
+var (
+	// errSuperseded is for a try that is over: the body now belongs to another one.
+	errSuperseded = errors.New("the request's body was given to another try")
 
-// requestBody is the client's body. Each try reads it from the start through a reader of its own, as long as
-// everything read so far was kept. Transports may go on reading for a moment after their round trip ended, so
-// readers of several tries may be there at once; only the latest gets anything.
+	// errCut is for whoever reads a body that was cut off, as nobody needs the rest.
+	errCut = errors.New("the rest of the request's body is not needed")
+)
+
+// requestBody is the client's body. Each try reads it from the start through a reader of its own,
+// as long as everything read so far was kept. Transports may go on reading for a moment after their
+// round trip ended, so readers of several tries may be there at once; only the latest gets
+// anything.
+//
+// A transport that is done with a body closes its reader, and may wait until its read has ended (as
+// that for HTTP/2 does), while the client sends nothing. There are two ways to let it go. A reader
+// that reads apart leaves the read of the client's body to a goroutine, which goes on for a later
+// try. Any other reader reads it itself, which costs less; closed within that, it cuts the body
+// off.
 type requestBody struct {
 	src   io.ReadCloser
-	from  *http.Request // whose Trailer is complete once src is read to its end
-	limit int           // bytes kept; negative: all
-
-	reading sync.Mutex // held while src is read
-	left    int64      // bytes that src still has; negative when that is not known
+	w     http.ResponseWriter // has the read deadline that ends a read of src
+	from  *http.Request       // whose Trailer is complete once src is read to its end
+	limit int                 // bytes kept; negative: all
+	left  int64               // bytes that src still has, for whoever reads; negative: not known
 
 	mu      sync.Mutex // guards what follows; never held while src is read
+	changed sync.Cond  // a read of src has ended, or the use of a reader
+	reading bool       // src is being read, by one goroutine
 	kept    *bytes.Buffer
+	ahead   *part // read apart for the current reader, and too much to keep
 	lost    bool  // kept is not the whole of what was read
 	err     error // how src ended
 	current *bodyReader
 }
 
-func newRequestBody(r *http.Request, src io.ReadCloser, limit int) *requestBody {
-	return &requestBody{src: src, from: r, limit: limit, left: r.ContentLength}
+func newRequestBody(w http.ResponseWriter, r *http.Request, src io.ReadCloser, limit int) *requestBody {
+	b := &requestBody{src: src, w: w, from: r, limit: limit, left: r.ContentLength}
+	b.changed.L = &b.mu
+	return b
 }
 
 // fill reads src up to more than limit bytes or to its end, and reports its length when that was reached.
@@ -66,10 +83,21 @@ func (b *requestBody) fill() (length int64, complete bool, err error) {
 // reader starts the body again for one try and ends the reader before. trailer, which may be nil, has the names of
 // the trailers to pass on, whose values are filled in when the end is read.
 func (b *requestBody) reader(trailer http.Header) *bodyReader {
-	r := &bodyReader{body: b, trailer: trailer}
+	return b.hand(&bodyReader{body: b, trailer: trailer})
+}
+
+// readerApart is reader, for one that reads apart.
+func (b *requestBody) readerApart(trailer http.Header) *bodyReader {
+	return b.hand(&bodyReader{body: b, trailer: trailer, apart: true})
+}
+
+// hand gives the body to r.
+func (b *requestBody) hand(r *bodyReader) *bodyReader {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.current = r
+	b.dropAhead()
+	b.changed.Broadcast()
 	return r
 }
 
@@ -89,6 +117,7 @@ func (b *requestBody) reclaim() bool {
 		return false
 	}
 	b.current = nil
+	b.changed.Broadcast()
 	return true
 }
 
@@ -116,19 +145,46 @@ func (b *requestBody) complete() bool {
 func (b *requestBody) failure() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.err == io.EOF {
+	if b.err == io.EOF || b.err == errCut {
 		return nil
 	}
 	return b.err
 }
 
-// release ends the latest reader and gives the memory back.
-func (b *requestBody) release() {
+// cut ends the client's body for good, and with it the read that is under way, at the given time at
+// the latest. It reports whether that read ends for sure. The caller holds b.mu.
+func (b *requestBody) cut(at time.Time) bool {
+	b.lost, b.err = true, errCut
+	b.drop()
+	// The deadline reaches the client's stream, whatever filters and other handlers have put before
+	// it.
+	if http.NewResponseController(b.w).SetReadDeadline(at) == nil {
+		return true
+	}
+	go func() { _ = b.src.Close() }() // which may wait for the read
+	return false
+}
+
+// release ends the body's use and gives the memory back. A read that is under way is ended by the
+// given time, since the client's stream must not be read when the handler has returned. It reports
+// whether there was one.
+func (b *requestBody) release(by time.Time) (cut bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.current, b.lost = nil, true
 	b.drop()
+	b.changed.Broadcast()
+	if !b.reading {
+		return false
+	}
+	for ends := b.cut(by); ends && b.reading; {
+		b.changed.Wait()
+	}
+	return true
 }
+
+// atOnce is a deadline that has passed.
+var atOnce = time.Unix(1, 0)
 
 func (b *requestBody) drop() {
 	if b.kept != nil && b.kept.Cap() <= maxPooledBuffer {
@@ -136,95 +192,12 @@ func (b *requestBody) drop() {
 		keptBuffers.Put(b.kept)
 	}
 	b.kept = nil
+	b.dropAhead()
 }
 
-// keep stores what r read. A reader that was superseded while it read leaves what it got to its successor, which
-// waits for it; only the latest may decide that there is too much to keep.
-func (b *requestBody) keep(r *bodyReader, p []byte, err error) {
-	if err != nil {
-		b.err = err
+func (b *requestBody) dropAhead() {
+	if b.ahead != nil {
+		parts.Put(b.ahead)
+		b.ahead = nil
 	}
-	if len(p) == 0 || b.lost {
-		return
-	}
-	if b.kept == nil {
-		b.kept = keptBuffers.Get().(*bytes.Buffer)
-	}
-	if r == b.current && b.limit >= 0 && b.kept.Len()+len(p) > b.limit {
-		b.lost = true
-		b.drop()
-		return
-	}
-	b.kept.Write(p)
 }
-
-// bodyReader is the body as one try reads it.
-type bodyReader struct {
-	body    *requestBody
-	trailer http.Header
-	offset  int
-}
-
-// Read implements io.Reader.
-func (r *bodyReader) Read(p []byte) (int, error) {
-	if n, ok, err := r.fromKept(p); ok {
-		return n, err
-	}
-	b := r.body
-	b.reading.Lock()
-	defer b.reading.Unlock()
-	// Another reader may have been at it.
-	if n, ok, err := r.fromKept(p); ok {
-		return n, err
-	}
-	n, err := b.src.Read(p)
-	if b.left > 0 {
-		// Some readers say that they are at the end only when they are asked again.
-		if b.left -= int64(n); b.left == 0 && err == nil {
-			err = io.EOF
-		}
-	}
-
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.keep(r, p[:n], err)
-	r.offset += n
-	if err != nil {
-		r.finish()
-	}
-	return n, err
-}
-
-// fromKept reads what was read before. ok is false when the client has to be asked.
-func (r *bodyReader) fromKept(p []byte) (n int, ok bool, err error) {
-	b := r.body
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if r != b.current {
-		return 0, true, errSuperseded
-	}
-	if b.kept != nil && r.offset < b.kept.Len() {
-		n = copy(p, b.kept.Bytes()[r.offset:])
-		r.offset += n
-		return n, true, nil
-	}
-	if b.err != nil {
-		r.finish()
-		return 0, true, b.err
-	}
-	return 0, false, nil
-}
-
-// finish hands over the trailers, which are there once the body was read to its end.
-func (r *bodyReader) finish() {
-	if r.trailer == nil || r.body.err != io.EOF {
-		return
-	}
-	for field := range r.trailer {
-		r.trailer[field] = slices.Clone(r.body.from.Trailer[field])
-	}
-	r.trailer = nil
-}
-
-// Close implements io.Closer. The client's body itself is closed by the server.
-func (r *bodyReader) Close() error { return nil }

@@ -63,7 +63,7 @@ func TestHalfABodyIsNotSentAgain(t *testing.T) {
 // What comes between a try and the next one is for that one, however much it is.
 func TestBodyThatComesBetweenTriesIsKept(t *testing.T) {
 	src, client := io.Pipe()
-	b := newRequestBody(new(http.Request), src, 4)
+	b := newRequestBody(httptest.NewRecorder(), new(http.Request), src, 4)
 	old := b.reader(nil)
 	oldRead := make(chan struct{})
 	go func() {
@@ -83,7 +83,7 @@ func TestBodyThatComesBetweenTriesIsKept(t *testing.T) {
 	if err != nil || string(got) != "all of the body" {
 		t.Errorf("got %q, %v", got, err)
 	}
-	if b.release(); b.reclaim() {
+	if b.release(atOnce); b.reclaim() {
 		t.Error("it is given back, and to be had again")
 	}
 }
@@ -92,7 +92,7 @@ func TestBodyThatComesBetweenTriesIsKept(t *testing.T) {
 func TestNoRetryWithoutTheBody(t *testing.T) {
 	h := &Handler{retry: retryRules{retries: 1, rounds: true}}
 	ex := &exchange{h: h, in: httptest.NewRequest(http.MethodPut, "/", nil)}
-	ex.body = newRequestBody(ex.in, &chunkReader{chunks: []string{"too long"}, err: io.EOF}, 4)
+	ex.body = newRequestBody(httptest.NewRecorder(), ex.in, &chunkReader{chunks: []string{"too long"}, err: io.EOF}, 4)
 	if f := ex.retryAfter(newFailure(causeConnect, errors.New("closed")), false); f != nil {
 		t.Errorf("with the body: %v", f)
 	}

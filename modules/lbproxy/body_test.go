@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -37,8 +38,8 @@ func TestBodyGivesEveryTryTheWhole(t *testing.T) {
 		chunks := rapid.SliceOfN(rapid.StringN(1, 40, -1), 0, 10).Draw(t, "chunks")
 		whole := strings.Join(chunks, "")
 		limit := rapid.IntRange(0, 200).Draw(t, "limit")
-		b := newRequestBody(new(http.Request), &chunkReader{chunks: chunks, err: io.EOF}, limit)
-		defer b.release()
+		b := newRequestBody(httptest.NewRecorder(), new(http.Request), &chunkReader{chunks: chunks, err: io.EOF}, limit)
+		defer b.release(atOnce)
 		for range rapid.IntRange(1, 4).Draw(t, "tries") {
 			if !b.replayable() {
 				break
@@ -61,7 +62,7 @@ func TestBodyGivesEveryTryTheWhole(t *testing.T) {
 }
 
 func TestBodyLongerThanWhatIsKept(t *testing.T) {
-	b := newRequestBody(new(http.Request), &chunkReader{chunks: []string{"12345", "67890"}, err: io.EOF}, 8)
+	b := newRequestBody(httptest.NewRecorder(), new(http.Request), &chunkReader{chunks: []string{"12345", "67890"}, err: io.EOF}, 8)
 	r := b.reader(nil)
 	buf := make([]byte, 5)
 	if n, err := r.Read(buf); n != 5 || err != nil || !b.replayable() {
@@ -79,7 +80,7 @@ func TestBodyLongerThanWhatIsKept(t *testing.T) {
 // the try after it.
 func TestBodyReadThatIsUnderWayIsNotLost(t *testing.T) {
 	src, client := io.Pipe()
-	b := newRequestBody(new(http.Request), src, 4)
+	b := newRequestBody(httptest.NewRecorder(), new(http.Request), src, 4)
 	old := b.reader(nil)
 	oldRead := make(chan struct{})
 	started := make(chan struct{})
@@ -159,7 +160,7 @@ func TestBodyOverTheLimitIs413(t *testing.T) {
 // nothing of it was written, given that the body can begin anew.
 func TestBodyCanBeginAnew(t *testing.T) {
 	ex := &exchange{h: &Handler{ways: new(transports)}, in: new(http.Request)}
-	ex.body = newRequestBody(ex.in, io.NopCloser(strings.NewReader("body")), keepBytes)
+	ex.body = newRequestBody(httptest.NewRecorder(), ex.in, io.NopCloser(strings.NewReader("body")), keepBytes)
 	a := &attempt{ex: ex, req: new(http.Request)}
 	a.attachBody()
 	_, _ = a.req.Body.Read(make([]byte, 2))
@@ -170,7 +171,7 @@ func TestBodyCanBeginAnew(t *testing.T) {
 	if got, err := io.ReadAll(again); err != nil || string(got) != "body" {
 		t.Errorf("got %q, %v", got, err)
 	}
-	ex.body.release()
+	ex.body.release(atOnce)
 	if _, err := a.req.GetBody(); err == nil {
 		t.Error("a body that is gone begins anew")
 	}

@@ -35,7 +35,7 @@ func (ex *exchange) prepareBody() *failure {
 		ex.trailer = announcedTrailer(ex.in)
 	}
 	src := &clientBody{ReadCloser: ex.awaitContinue(out.Body), from: ex.in}
-	ex.body = newRequestBody(ex.in, src, limit)
+	ex.body = newRequestBody(ex.w, ex.in, src, limit)
 	if h.requestBuffers != 0 && !ex.incremental {
 		length, complete, err := ex.body.fill()
 		if err != nil {
@@ -57,7 +57,7 @@ func (ex *exchange) prepareBody() *failure {
 		out.TransferEncoding = nil
 	}
 	if out.ContentLength == 0 {
-		ex.body.release()
+		ex.body.release(atOnce)
 		ex.body, out.Body = nil, nil
 	}
 	return nil
@@ -72,11 +72,22 @@ func (a *attempt) attachBody() {
 		trailer = ex.requestTrailer()
 		a.req.Trailer = trailer
 	}
-	a.req.Body = a.trace.guard(ex.body.reader(trailer))
+	a.req.Body = a.bodyReader(trailer)
 	a.req.GetBody = func() (io.ReadCloser, error) {
 		if !ex.body.reclaim() {
-			return nil, errors.New("the request's body is too long to be sent again")
+			return nil, errors.New("the request's body cannot be sent again")
 		}
-		return a.trace.guard(ex.body.reader(trailer)), nil
+		return a.bodyReader(trailer), nil
 	}
+}
+
+// bodyReader starts the body again for the attempt. The engine waits for no read of it. Transports
+// of Caddy's may, and then the read goes on without them where another try may need the body, and
+// where it cannot be ended without the request, as in HTTP/1.
+func (a *attempt) bodyReader(trailer http.Header) io.ReadCloser {
+	ex := a.ex
+	if a.trace != nil && (ex.in.ProtoMajor == 1 || !ex.h.retry.never()) {
+		return a.trace.guard(ex.body.readerApart(trailer))
+	}
+	return a.trace.guard(ex.body.reader(trailer))
 }

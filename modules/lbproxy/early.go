@@ -4,6 +4,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/caddylb/caddy-lb/internal/h1server"
 )
 
 // lingerTime is how long the rest of a body is taken in behind an answer that did not wait for it.
@@ -23,18 +25,42 @@ func (ex *exchange) allowEarlyAnswer() {
 	}
 }
 
-// linger takes in what the client still sends after an answer, for a while. Closing the connection at once would reset
-// it, and the client could lose the answer (RFC 9112, section 9.6). A client that was never told to continue sends
-// nothing.
+// linger takes in what the client still sends after an answer, for a while. Closing the connection
+// at once would reset it, and the client could lose the answer (RFC 9112, section 9.6). A client
+// that was never told to continue sends nothing. The backend is done meanwhile, and its place is
+// free. The suite's own server lingers by itself, once the answer is whole.
 func (ex *exchange) linger(a *attempt) {
-	if ex.body == nil || ex.in.ProtoMajor != 1 || ex.body.complete() || a.unasked() {
+	if ex.body == nil || ex.in.ProtoMajor != 1 || ex.body.complete() || a.unasked() || h1server.Lingers(ex.w) {
 		return
 	}
+	a.release()
 	control := http.NewResponseController(ex.w)
 	if control.Flush() != nil || control.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
 		return
 	}
 	_, _ = io.Copy(io.Discard, ex.body.reader(nil))
+}
+
+// endBody ends the use of the client's body. Over HTTP/1 servers read what is left of it before
+// they write an error, and net/http's behind an answer that was broken off, so that the connection
+// can go on. A client that does not send it in time has its answer without. Nothing can follow a
+// body whose read was ended here.
+func (ex *exchange) endBody() {
+	if ex.in.ProtoMajor != 1 {
+		ex.body.release(atOnce)
+		return
+	}
+	soon := time.Now().Add(lingerTime)
+	by := soon
+	if h1server.Lingers(ex.w) {
+		by = atOnce
+	}
+	switch {
+	case ex.body.release(by):
+		ex.w.Header().Set("Connection", "close")
+	case !ex.body.complete():
+		_ = http.NewResponseController(ex.w).SetReadDeadline(soon)
+	}
 }
 
 // unasked reports whether the client holds its body back because the backend did not ask for it.

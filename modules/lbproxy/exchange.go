@@ -105,6 +105,6 @@ func (ex *exchange) finish() {
 		close(ex.over)
 	}
 	if ex.body != nil {
-		ex.body.release()
+		ex.endBody()
 	}
 }

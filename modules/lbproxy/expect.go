@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/net/http/httpguts"
@@ -12,10 +13,11 @@ import (
 // errNotContinued ends the body of a request that the backend answered without asking for it.
 var errNotContinued = errors.New("the backend answered without asking for the body")
 
-// expectation is the "Expect: 100-continue" of one try (RFC 9110, section 10.1.1). The server tells the client to
-// go on when the body is first read, so the body must not be read before the backend asked for it, or has been
-// silent for too long. net/http's transport waits for that; but once a final answer is there it reads the body,
-// too, to go on with the connection. It is held off then, until the answer was delivered.
+// expectation is the "Expect: 100-continue" of one try (RFC 9110, section 10.1.1). The server tells
+// the client to go on when the body is first read, so the body must not be read before the backend
+// asked for it, or has been silent for too long. net/http's transport waits for that; but once a
+// final answer is there it reads the body, too, to go on with the connection. It is held off then,
+// until the answer was delivered or the transport gives up.
 type expectation struct {
 	continued atomic.Bool // the backend asked for the body
 	answering atomic.Bool // an answer has begun that is not an interim one as far as is known
@@ -47,23 +49,34 @@ func (t *trace) guard(body io.ReadCloser) io.ReadCloser {
 	if t == nil || t.expectation == nil {
 		return body
 	}
-	return &expectedBody{ReadCloser: body, expectation: t.expectation}
+	return &expectedBody{ReadCloser: body, expectation: t.expectation, closed: make(chan struct{})}
 }
 
 type expectedBody struct {
 	io.ReadCloser
 	*expectation
 	reading bool
+	closing sync.Once
+	closed  chan struct{}
 }
 
 // Read implements io.Reader.
 func (b *expectedBody) Read(p []byte) (int, error) {
 	if !b.reading {
 		if !b.continued.Load() && b.answering.Load() {
-			<-b.over
+			select {
+			case <-b.over:
+			case <-b.closed:
+			}
 			return 0, errNotContinued
 		}
 		b.reading = true
 	}
 	return b.ReadCloser.Read(p)
+}
+
+// Close implements io.Closer. A read that is held off ends.
+func (b *expectedBody) Close() error {
+	b.closing.Do(func() { close(b.closed) })
+	return b.ReadCloser.Close()
 }
