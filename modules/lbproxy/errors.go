@@ -11,9 +11,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// statusClientGone is recorded when the client left before it had its answer; nobody sees it but the log.
-const statusClientGone = 499
-
 // failure says why a request has no answer yet, and what the client is told when it stays at that.
 type failure struct {
 	cause  cause
@@ -79,7 +76,7 @@ func (ex *exchange) unavailable() *failure {
 // fail ends a request that has no answer. A client that left is told nothing, but its status is recorded.
 func (ex *exchange) fail(f *failure) error {
 	if f.cause == causeCanceled {
-		ex.w.WriteHeader(statusClientGone)
+		ex.recordClientGone()
 		return nil
 	}
 	if f.shed != nil {
