@@ -141,6 +141,13 @@ func (b *requestBody) complete() bool {
 	return b.err == io.EOF
 }
 
+// isRead reports whether somebody reads the client's body just now.
+func (b *requestBody) isRead() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.reading
+}
+
 // failure is the error that ended the client's body before its end; nil when there was none.
 func (b *requestBody) failure() error {
 	b.mu.Lock()

@@ -58,8 +58,7 @@ func (ex *exchange) bodyError(canceled bool) error {
 	}
 	if canceled {
 		for range readLooks {
-			if b.reading.TryLock() {
-				b.reading.Unlock()
+			if !b.isRead() {
 				break
 			}
 			time.Sleep(readLookGap)

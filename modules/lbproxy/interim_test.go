@@ -132,7 +132,6 @@ type interimCase struct {
 }
 
 const (
-	plainGet   = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 	oldGet     = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
 	oldPost    = "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody"
 	hints      = "HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n"
