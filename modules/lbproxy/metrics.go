@@ -81,10 +81,14 @@ func collectBackend(ch chan<- prometheus.Metric, pool string, options *lb.Option
 	emit(weightDesc, gauge, float64(m.Weight))
 	emit(activeDesc, gauge, float64(m.Active()))
 	for i, class := range codeClasses {
-		emit(requestsDesc, counter, float64(e.stats.byClass[i].Load()), class)
+		if n := e.stats.byClass[i].Load(); n > 0 || !rareClass(class) {
+			emit(requestsDesc, counter, float64(n), class)
+		}
 	}
 	for c := causeNone + 1; c < causeUnavailable; c++ {
-		emit(failuresDesc, counter, float64(e.stats.byCause[c].Load()), c.String())
+		if n := e.stats.byCause[c].Load(); n > 0 || (&try{Cause: c}).failed() {
+			emit(failuresDesc, counter, float64(n), c.String())
+		}
 	}
 	if e.outlier != nil {
 		emit(ejectedDesc, gauge, boolValue(m.EjectedNow()))
@@ -117,6 +121,10 @@ func collectBackend(ch chan<- prometheus.Metric, pool string, options *lb.Option
 		emit(durationDesc, gauge, t.seconds, kind)
 	}
 }
+
+// rareClass reports whether many backends never answer a class of status codes, and no alert is likely to be
+// about it. Such a series begins with its first count; all others begin at 0, so that rate() sees the first.
+func rareClass(class string) bool { return class == "1xx" || class == "3xx" }
 
 func boolValue(b bool) float64 {
 	if b {

@@ -1,9 +1,12 @@
 package lbproxy
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddylb/caddy-lb/lb"
 )
 
 // The metrics of pools as a whole.
@@ -28,7 +31,17 @@ func collectPool(ch chan<- prometheus.Metric, p *pool) {
 		emit(panicDesc, prometheus.GaugeValue, boolValue(t.Panic), priority)
 	}
 	emit(queuedDesc, prometheus.GaugeValue, float64(p.state.queue.Len()))
+	bounded := p.bounded()
 	for reason, name := range shedReasons {
+		if !bounded && p.state.shed[reason].Load() == 0 {
+			continue
+		}
 		emit(shedDesc, prometheus.CounterValue, float64(p.state.shed[reason].Load()), name)
 	}
+}
+
+// bounded reports whether requests may be refused for want of a place.
+func (p *pool) bounded() bool {
+	return p.queue != nil || p.maxRequests > 0 || p.Options().Adaptive != nil ||
+		slices.ContainsFunc(p.Snapshot().Members, func(m *lb.Member) bool { return m.MaxRequests > 0 })
 }

@@ -1,6 +1,10 @@
 package lbproxy
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // The metrics of what a pool's requests took beyond one try.
 var (
@@ -17,13 +21,20 @@ func collectRequests(ch chan<- prometheus.Metric, p *pool) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), append([]string{p.Name()}, labels...)...)
 	}
 	emit(retriesDesc, p.state.retried.Load())
-	for i, reason := range denials {
-		emit(deniedDesc, p.state.denied[i].Load(), reason)
+	// A pool does not know whether its handlers have budgets, hedge or mirror. Where none was seen to, there
+	// are no series of it; with the first count there are all.
+	each := func(d *prometheus.Desc, counts []atomic.Uint64, names []string) {
+		seen := false
+		for i := range counts {
+			seen = seen || counts[i].Load() > 0
+		}
+		for i, name := range names {
+			if seen {
+				emit(d, counts[i].Load(), name)
+			}
+		}
 	}
-	for i, result := range hedgeResults {
-		emit(hedgesDesc, p.state.hedged[i].Load(), result)
-	}
-	for i, result := range mirrorResults {
-		emit(mirroredDesc, p.state.mirrored[i].Load(), result)
-	}
+	each(deniedDesc, p.state.denied[:], denials[:])
+	each(hedgesDesc, p.state.hedged[:], hedgeResults[:])
+	each(mirroredDesc, p.state.mirrored[:], mirrorResults[:])
 }

@@ -1,6 +1,9 @@
 package lbproxy
 
 import (
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,4 +55,29 @@ func TestMetricsOfRequests(t *testing.T) {
 		t.Errorf("denied %v", v)
 	}
 	eventually(t, "four copies", func() bool { return counters(t, "caddy_lb_mirrored_total")["answered"] == 4 })
+}
+
+// Counters that alerts are about begin at 0. Those of what never happens in most pools begin when it happens.
+func TestMetricsLeaveOutWhatNeverHappens(t *testing.T) {
+	one, two := startBackend(t, text("1")), startBackend(t, text("2"))
+	p := startProxy(t, upstreams(one.URL, two.URL))
+	p.get("/")
+	for family, want := range map[string]string{
+		"caddy_lb_requests_total":       "2xx 4xx 5xx error",
+		"caddy_lb_failures_total":       "broken connect protocol timeout",
+		"caddy_lb_retries_total":        "",
+		"caddy_lb_retries_denied_total": "none",
+		"caddy_lb_hedges_total":         "none",
+		"caddy_lb_mirrored_total":       "none",
+		"caddy_lb_shed_total":           "none",
+	} {
+		v := counters(t, family)
+		got := strings.Join(slices.Sorted(maps.Keys(v)), " ")
+		if len(v) == 0 {
+			got = "none"
+		}
+		if got != want {
+			t.Errorf("%s has %q, want %q", family, got, want)
+		}
+	}
 }
