@@ -1,6 +1,7 @@
 package caddytest
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -109,7 +110,55 @@ func TestAdminAPIRefuses(t *testing.T) {
 			t.Errorf("%s %s %s: status %d, want %d: %s", c.method, c.path, c.body, r.Status, c.status, r.Body)
 		}
 	}
+	for body, want := range map[string]string{
+		`{"weight":"5"}`:              `weight is "5": write a whole number from 0 to 1048576, or null`,
+		`{"weight":1.5}`:              `weight is 1.5: write a whole number`,
+		`{"weight":-1}`:               `weight is -1: write a whole number`,
+		`{"weight":[1]}`:              `weight is [1]: write a whole number`,
+		`{"drain":"yes"}`:             `drain is "yes": write true, or false`,
+		`{"drain":null}`:              `drain is null: write true, or false`,
+		`{"drian":true}`:              `there is no field "drian": there are "drain" and "weight"`,
+		`{}`:                          `the order is empty: write {"drain": true}`,
+		``:                            `the order is empty, and not a JSON object: write {"drain": true}`,
+		`drain`:                       `the order is drain, and not a JSON object: write`,
+		`[{"drain":true}]`:            `the order is [{"drain":true}], and not a JSON object: write`,
+		`null`:                        `the order is null, and not a JSON object: write`,
+		`{"drain":true} {"weight":1}`: `and not a JSON object: write`,
+		`{"drain":"` + strings.Repeat("x", 1<<10) + `"}`: `x…: write true`,
+		strings.Repeat(" ", 1<<17):                       `the order is longer than 65536 bytes: write`,
+	} {
+		r := s.Admin(http.MethodPatch, backend, body)
+		var answer struct{ Error string }
+		if err := json.Unmarshal([]byte(r.Body), &answer); err != nil || r.Status != http.StatusBadRequest || !strings.Contains(answer.Error, want) {
+			t.Errorf("PATCH %.40s: status %d, %s; want %s", body, r.Status, r.Body, want)
+		}
+	}
 	if after := s.backend("p", b[0].Addr); after.State != "up" || after.Weight != 3 {
 		t.Errorf("refused orders changed the backend: %+v", after)
+	}
+}
+
+// What lies below /lb can be found out from there, and a slash at the end is nothing else.
+func TestAdminAPIListsItself(t *testing.T) {
+	b := NewBackends(t, "A", "B", "C")
+	s := Start(t, reloadable, addresses(b...))
+	for _, path := range []string{"/lb", "/lb/"} {
+		if r := s.Admin(http.MethodGet, path, ""); r.Status != http.StatusOK || !strings.Contains(r.Body, `"path":"/lb/pools/`) {
+			t.Errorf("GET %s: status %d, %s", path, r.Status, r.Body)
+		}
+		if r := s.Admin(http.MethodPost, path, ""); r.Status != http.StatusMethodNotAllowed {
+			t.Errorf("POST %s: status %d", path, r.Status)
+		}
+	}
+	if r := s.Admin(http.MethodGet, "/lb/nosuch", ""); r.Status != http.StatusNotFound {
+		t.Errorf("GET /lb/nosuch: status %d", r.Status)
+	}
+	for _, path := range []string{"/lb/pools", "/lb/pools/"} {
+		if r := s.Admin(http.MethodGet, path, ""); r.Status != http.StatusOK || !strings.Contains(r.Body, `"name":"p"`) {
+			t.Errorf("GET %s: status %d, %s", path, r.Status, r.Body)
+		}
+	}
+	if r := s.Admin(http.MethodPost, "/lb/pools/", ""); r.Status != http.StatusMethodNotAllowed {
+		t.Errorf("POST /lb/pools/: status %d", r.Status)
 	}
 }

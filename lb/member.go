@@ -81,6 +81,9 @@ func (m *Member) tier() int {
 	return m.Priority
 }
 
+// ConfiguredWeight is the weight without an operator's order.
+func (m *Member) ConfiguredWeight() int { return m.configured }
+
 // Index is the member's place in [Tier.Members] of its tier.
 func (m *Member) Index() int { return m.index }
 

@@ -1,18 +1,14 @@
 package lbproxy
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"go.uber.org/zap"
 
 	"github.com/caddylb/caddy-lb/lb"
 )
@@ -21,14 +17,12 @@ func init() {
 	caddy.RegisterModule(adminAPI{})
 }
 
-// maxPatchBody bounds the body of a PATCH request.
-const maxPatchBody = 64 << 10
-
 // adminAPI shows the pools of the running configuration and takes orders for their backends:
 //
+//	GET   /lb
 //	GET   /lb/pools
 //	GET   /lb/pools/<name>
-//	PATCH /lb/pools/<name>/backends/<address>   {"drain": true} {"weight": 5}
+//	PATCH /lb/pools/<name>/backends/<address>   {"drain": true} {"weight": 5} {"weight": null}
 //
 // and has its backends in GET /reverse_proxy/upstreams, beside those of Caddy's own proxy.
 type adminAPI struct{}
@@ -44,6 +38,8 @@ func (adminAPI) CaddyModule() caddy.ModuleInfo {
 // Routes implements caddy.AdminRouter.
 func (adminAPI) Routes() []caddy.AdminRoute {
 	return append(upstreamRoutes(),
+		caddy.AdminRoute{Pattern: "/lb", Handler: caddy.AdminHandlerFunc(index)},
+		caddy.AdminRoute{Pattern: "/lb/{$}", Handler: caddy.AdminHandlerFunc(index)},
 		caddy.AdminRoute{Pattern: "/lb/pools", Handler: caddy.AdminHandlerFunc(listPools)},
 		caddy.AdminRoute{Pattern: "/lb/pools/", Handler: caddy.AdminHandlerFunc(onePool)},
 	)
@@ -65,6 +61,9 @@ func listPools(w http.ResponseWriter, r *http.Request) error {
 // onePool serves everything below /lb/pools/. Names and addresses are path-escaped, since either may hold
 // slashes.
 func onePool(w http.ResponseWriter, r *http.Request) error {
+	if r.URL.Path == "/lb/pools/" {
+		return listPools(w, r)
+	}
 	name, rest, hasRest := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/lb/pools/"), "/")
 	p, err := findPool(name)
 	if err != nil {
@@ -116,78 +115,6 @@ func findPool(escaped string) (*pool, error) {
 		}
 	}
 	return nil, notFound("there is no pool " + name)
-}
-
-// patchBackend drains a backend or sets its weight. Orders hold until they are taken back, over reloads; a
-// weight also until another one is configured.
-func patchBackend(w http.ResponseWriter, r *http.Request, p *pool, m *lb.Member, e *entry) error {
-	var order struct {
-		Drain  *bool `json:"drain"`
-		Weight *int  `json:"weight"`
-	}
-	dec := json.NewDecoder(io.LimitReader(r.Body, maxPatchBody))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&order); err != nil {
-		return badRequest(fmt.Errorf(`reading the order: %w: write {"drain": true} or {"weight": 5}`, err))
-	}
-	if order.Drain == nil && order.Weight == nil {
-		return badRequest(errors.New(`nothing to do: write {"drain": true} or {"weight": 5}`))
-	}
-	if err := carryOut(r.Context(), p, m, order.Drain, order.Weight); err != nil {
-		return err
-	}
-	current := p.Snapshot().Find(m.Address().ID())
-	if current == nil {
-		current = m
-	}
-	p.log.Info("backend was given an order", zap.Stringer("backend", m.Address()),
-		zap.Boolp("drain", order.Drain), zap.Intp("weight", order.Weight))
-	return writeJSON(w, p.backendStatus(e, current))
-}
-
-// carryOut does what an operator ordered, and tells the cluster what holds then.
-func carryOut(ctx context.Context, p *pool, m *lb.Member, drain *bool, weight *int) error {
-	orderMu.Lock()
-	defer orderMu.Unlock()
-	if weight != nil {
-		if err := setWeight(p, m, *weight); err != nil {
-			return badRequest(err)
-		}
-	}
-	var err error
-	if drain != nil {
-		m.SetDrained(*drain, time.Now())
-		err = refreshAllOf(m.Backend)
-	}
-	runningOverrides().publish(ctx, p, m)
-	return err
-}
-
-// setWeight overrides a backend's weight, unless a policy cannot work with it.
-func setWeight(p *pool, m *lb.Member, weight int) error {
-	if weight < 0 || weight > lb.MaxWeight {
-		return fmt.Errorf("weight %d is not within 0 and %d", weight, lb.MaxWeight)
-	}
-	configured, _ := p.Configured(m.Backend)
-	before := m.Backend.SetWeight(configured, weight)
-	err := refreshAllOf(m.Backend)
-	if err != nil {
-		m.Backend.RestoreWeight(before)
-		err = errors.Join(err, refreshAllOf(m.Backend))
-	}
-	return err
-}
-
-// refreshAllOf publishes every running pool that has the backend.
-func refreshAllOf(b *lb.Backend) error {
-	var failed error
-	for _, p := range runningPools() {
-		if _, ok := p.Configured(b); ok {
-			failed = errors.Join(failed, p.Refresh())
-			p.drains.watch()
-		}
-	}
-	return failed
 }
 
 func writeJSON(w http.ResponseWriter, v any) error {

@@ -41,7 +41,7 @@ func TestNextDrainOnEmptyBackend(t *testing.T) {
 	pool := runningPools()[0]
 	drain := func(url string) {
 		yes := true
-		if err := carryOut(t.Context(), pool, pool.Snapshot().Find(hostOf(url)), &yes, nil); err != nil {
+		if err := carryOut(t.Context(), pool, pool.Snapshot().Find(hostOf(url)), &order{drain: &yes}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -52,6 +52,9 @@ type BackendStatus struct {
 	Reason string    `json:"reason,omitempty"`
 	Since  time.Time `json:"since"`
 
+	// Configured is the configured weight while an operator's order holds instead of it.
+	Configured *int `json:"configured_weight,omitempty"`
+
 	// Active is the requests under way over all pools, Requests and Failures are this pool's totals.
 	Active      int           `json:"active"`
 	MaxRequests int           `json:"max_requests,omitempty"`
@@ -183,6 +186,9 @@ func (e *entry) status(m *lb.Member) BackendStatus {
 func (p *pool) backendStatus(e *entry, m *lb.Member) BackendStatus {
 	out := e.status(m)
 	out.Backup = m.Backup
+	if configured := m.ConfiguredWeight(); configured != m.Weight {
+		out.Configured = &configured
+	}
 	if warmth := m.Warmth(); warmth < 1 {
 		out.Warmth = warmth
 	}
