@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 )
 
 // Defaults of [Config].
@@ -27,6 +28,10 @@ func (c *Config) Checker() Checker { return c.checker }
 // Inherit lets the check connect as the pool's transport does. It has to be called before Provision.
 func (c *Config) Inherit(from Inherited) { c.inherited = from }
 
+// LogTo sets the logger; the check logs under its name and "health". It has to be called before Provision.
+// Default: that of the module which is being provisioned.
+func (c *Config) LogTo(logger *zap.Logger) { c.parent = logger }
+
 // Provision fills in the defaults, validates the options and loads the check module. It starts nothing.
 func (c *Config) Provision(ctx caddy.Context) error {
 	c.setDefaults()
@@ -36,7 +41,11 @@ func (c *Config) Provision(ctx caddy.Context) error {
 	if err := c.identify(); err != nil {
 		return err
 	}
-	c.logger = ctx.Logger().Named("health").With(zapCheck(c.kind))
+	parent := c.parent
+	if parent == nil {
+		parent = ctx.Logger()
+	}
+	c.logger = parent.Named("health").With(zapCheck(c.kind))
 
 	module, err := ctx.LoadModule(c, "CheckRaw")
 	if err != nil {

@@ -115,9 +115,10 @@ type Config struct {
 	checker   Checker
 	inherited Inherited
 
-	kind   string // the module's name, "tcp" for example
-	module string // canonical JSON of the module alone
-	key    string // canonical JSON of the whole, defaults filled in
+	kind   string      // the module's name, "tcp" for example
+	module string      // canonical JSON of the module alone
+	key    string      // canonical JSON of the whole, defaults filled in
+	parent *zap.Logger // of logger; nil: the default
 	logger *zap.Logger
 }
 

@@ -67,6 +67,10 @@ type Subscription struct {
 	// be nil.
 	OnChange func(Change)
 
+	// OnConfirm is called after a first result that failed, of a backend that was assumed to be down, on the
+	// same terms: it is down still, but now there is a reason. May be nil.
+	OnConfirm func()
+
 	// OnPass is called after each check that passed, with the time at which it began, on the same terms. May be nil.
 	OnPass func(began time.Time)
 }
@@ -115,6 +119,12 @@ func newMonitor(id identity, c *Config, t Target, now time.Time) *Monitor {
 
 // Healthy reports whether the backend passes the check. It implements [lb.Condition].
 func (m *Monitor) Healthy() bool { return m.up.Load() }
+
+// Known reports whether the state rests on results rather than on what was assumed at first.
+func (m *Monitor) Known() bool {
+	_, known := m.known()
+	return known
+}
 
 // Target is the backend as it is checked.
 func (m *Monitor) Target() Target { return m.target }

@@ -58,25 +58,34 @@ func (m *Monitor) turn(ctx context.Context) {
 	m.record(o, m.threshold(s.Config, t, err == nil))
 	m.plan(started, rand.Float64())
 	m.log(s.Config.logger, o)
-	if o.flipped {
+	switch {
+	case o.flipped:
 		m.announce(s.Config, t, o)
+	case o.confirmed:
+		m.each(func(s *Subscription) {
+			if s.OnConfirm != nil {
+				s.OnConfirm()
+			}
+		})
 	}
 	if o.err == nil {
-		m.tellPass(o.started)
+		m.each(func(s *Subscription) {
+			if s.OnPass != nil {
+				s.OnPass(o.started)
+			}
+		})
 	}
 }
 
-// tellPass tells the subscribers of a check that passed.
-func (m *Monitor) tellPass(began time.Time) {
+// each calls f with each subscription, the oldest first.
+func (m *Monitor) each(f func(*Subscription)) {
 	m.calling.Lock()
 	defer m.calling.Unlock()
 	m.mu.Lock()
 	stack := slices.Clone(m.stack)
 	m.mu.Unlock()
 	for _, s := range stack {
-		if s.OnPass != nil {
-			s.OnPass(began)
-		}
+		f(s)
 	}
 }
 
@@ -160,17 +169,17 @@ func (m *Monitor) threshold(c *Config, t Target, pass bool) (n int) {
 	return n
 }
 
-// log writes a change of state at Info or Warn, any other failure at Debug. A first failure that only confirms
-// what was assumed is news as well.
+// log writes a failure, or a pass that brings the backend back, at Debug. Changes of a backend's state
+// are told by the pools, which know of its other checks and of how many backends are left.
 func (m *Monitor) log(logger *zap.Logger, o *outcome) {
 	backend := zap.String("backend", m.target.Backend.String())
 	switch {
-	case o.flipped && o.err == nil:
-		logger.Info("backend is healthy", backend, zap.Int("after", o.streak))
-	case o.flipped || o.confirmed:
-		logger.Warn("backend is unhealthy", backend, zap.String("reason", o.err.Error()), zap.Int("after", o.streak))
+	case o.err != nil && o.flipped:
+		logger.Debug("health check failed", backend, zap.String("reason", o.err.Error()), zap.Int("after", o.streak))
 	case o.err != nil:
 		logger.Debug("health check failed", backend, zap.String("reason", o.err.Error()))
+	case o.flipped:
+		logger.Debug("health check passes again", backend, zap.Int("after", o.streak))
 	}
 }
 

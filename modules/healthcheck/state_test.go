@@ -99,10 +99,10 @@ func TestThresholdProperty(t *testing.T) {
 
 func TestInitialState(t *testing.T) {
 	for _, tc := range []struct {
-		initial        string
-		results        string
-		before, after  bool
-		changes, warns int
+		initial           string
+		results           string
+		before, after     bool
+		changes, confirms int
 	}{
 		{InitialHealthy, "P", true, true, 0, 0},
 		{InitialHealthy, "F", true, true, 0, 0}, // two failures are needed
@@ -115,13 +115,11 @@ func TestInitialState(t *testing.T) {
 	} {
 		t.Run(tc.initial+tc.results, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				core, logs := observer.New(zap.WarnLevel)
 				c := configure(t, script(results(tc.results)...), func(c *Config) {
 					c.Initial, c.ConsecutiveSuccess, c.ConsecutiveFailure = tc.initial, 2, 2
 				})
-				c.logger = zap.New(core)
-				changes := 0
-				s := &Subscription{Config: c, OnChange: func(Change) { changes++ }}
+				changes, confirms := 0, 0
+				s := &Subscription{Config: c, OnChange: func(Change) { changes++ }, OnConfirm: func() { confirms++ }}
 				m := Acquire(c, target(t.Name()))
 				defer m.Release(s)
 				if m.Healthy() != tc.before {
@@ -136,9 +134,9 @@ func TestInitialState(t *testing.T) {
 				<-m.FirstResult()
 				time.Sleep(time.Duration(len(tc.results)-1)*10*time.Second + time.Second)
 				synctest.Wait()
-				if m.Healthy() != tc.after || changes != tc.changes || logs.Len() != tc.warns {
-					t.Errorf("healthy %v, %d changes, %d warnings; want %v, %d, %d",
-						m.Healthy(), changes, logs.Len(), tc.after, tc.changes, tc.warns)
+				if m.Healthy() != tc.after || changes != tc.changes || confirms != tc.confirms {
+					t.Errorf("healthy %v, %d changes, %d confirmed; want %v, %d, %d",
+						m.Healthy(), changes, confirms, tc.after, tc.changes, tc.confirms)
 				}
 			})
 		})
@@ -205,9 +203,9 @@ func TestChangesAreLoggedWithTheirReason(t *testing.T) {
 		}
 		want := []string{
 			"debug health check failed down <nil>",
-			"warn backend is unhealthy down 2",
+			"debug health check failed down 2",
 			"debug health check failed down <nil>",
-			"info backend is healthy <nil> 1",
+			"debug health check passes again <nil> 1",
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("log %q, want %q", got, want)

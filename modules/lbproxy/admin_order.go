@@ -6,9 +6,13 @@ import (
 	"net/http"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/caddylb/caddy-lb/lb"
+)
+
+// Who gave an order, in the log.
+const (
+	byAdminAPI = "ordered through the admin API"
+	byCluster  = "ordered at another instance"
 )
 
 // patchBackend carries out an order for a backend. Orders hold until they are taken back, over reloads; a
@@ -25,8 +29,6 @@ func patchBackend(w http.ResponseWriter, r *http.Request, p *pool, m *lb.Member,
 	if current == nil {
 		current = m
 	}
-	p.log.Info("backend was given an order", zap.Stringer("backend", m.Address()), zap.Boolp("drain", o.drain),
-		zap.Intp("weight", o.weight))
 	return writeJSON(w, p.backendStatus(e, current))
 }
 
@@ -42,6 +44,7 @@ func carryOut(ctx context.Context, p *pool, m *lb.Member, o *order) error {
 		m.SetDrained(*o.drain, time.Now())
 		err = refreshAllOf(m.Backend)
 	}
+	tellAllOf(m.Backend, byAdminAPI)
 	runningOverrides().publish(ctx, p, m)
 	return err
 }
@@ -76,4 +79,13 @@ func refreshAllOf(b *lb.Backend) error {
 		}
 	}
 	return failed
+}
+
+// tellAllOf tells of an order in every running pool that has the backend.
+func tellAllOf(b *lb.Backend, by string) {
+	for _, p := range runningPools() {
+		if _, ok := p.Configured(b); ok {
+			p.tell(by)
+		}
+	}
 }

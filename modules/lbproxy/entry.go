@@ -56,11 +56,12 @@ func (p *pool) newEntry(key backendKey, spec memberSpec) *entry {
 			e.watches = append(e.watches, watch{
 				monitor: healthcheck.Acquire(c, target),
 				subscription: &healthcheck.Subscription{
-					Config:   c,
-					Gate:     p.gates[i],
-					Group:    p.Name(),
-					OnChange: func(change healthcheck.Change) { p.healthChanged(e, change) },
-					OnPass:   e.checkPassed,
+					Config:    c,
+					Gate:      p.gates[i],
+					Group:     p.Name(),
+					OnChange:  func(change healthcheck.Change) { p.healthChanged(e, change) },
+					OnConfirm: func() { p.tell("") },
+					OnPass:    e.checkPassed,
 				},
 			})
 		}
@@ -156,6 +157,9 @@ func (e *entry) release() {
 // healthChanged is told by a check that the backend changed state. During a reload the old and the new
 // configuration both are; only the newest announces it.
 func (p *pool) healthChanged(e *entry, change healthcheck.Change) {
+	if change.Healthy {
+		e.stats.reach.outage.Store(nil)
+	}
 	p.refresh()
 	if !change.Latest {
 		return
@@ -167,11 +171,6 @@ func (p *pool) healthChanged(e *entry, change healthcheck.Change) {
 		if change.Reason != nil {
 			reason = change.Reason.Error()
 		}
-	}
-	if c := p.log.Check(zap.InfoLevel, "pool changed"); c != nil {
-		s := p.Snapshot()
-		c.Write(zap.String("backend", host), zap.String("now", event),
-			zap.Int("available", s.Selectable()), zap.Int("of", len(s.Members)))
 	}
 	p.events.Emit(p.ctx, event, map[string]any{"pool": p.Name(), "host": host, "reason": reason})
 }

@@ -98,19 +98,17 @@ func (p *pool) entryOf(h *outlier.Host) *entry {
 	return nil
 }
 
-// outlierChanged logs, counts and announces what outlier detection did.
+// outlierChanged counts and announces what outlier detection did. What changed by it was told when the
+// pool was refreshed.
 func (p *pool) outlierChanged(h *outlier.Host, event outlier.Event) {
 	e := p.entryOf(h)
 	if e == nil {
 		return
 	}
 	host := e.backend.Address().String()
-	backend, reason := zap.String("backend", host), zap.String("reason", event.Reason)
 	switch event.Kind {
 	case outlier.Ejected:
 		e.stats.ejections.Add(1)
-		lasts := event.Until - lb.Monotonic()
-		p.log.Warn("backend is ejected", backend, reason, zap.Int("times", event.Times), zap.Duration("for", lasts.Round(time.Millisecond)))
 		p.events.Emit(p.ctx, "ejected", map[string]any{"pool": p.Name(), "host": host, "reason": event.Reason})
 	case outlier.Overflow:
 		// When all backends fail there are many of these in a second.
@@ -119,9 +117,8 @@ func (p *pool) outlierChanged(h *outlier.Host, event outlier.Event) {
 		if last := e.stats.overflowLogged.Load(); last != 0 && now-last < int64(overflowLogEvery) || !e.stats.overflowLogged.CompareAndSwap(last, now) {
 			return
 		}
-		p.log.Warn("backend would be ejected, but as many are as may be", backend, reason)
+		p.log.Warn("backend would be ejected, but as many are as may be", zap.String("backend", host), zap.String("reason", event.Reason))
 	case outlier.Returned:
-		p.log.Info("backend is back", backend, zap.String("was", event.Reason))
 		p.events.Emit(p.ctx, "returned", map[string]any{"pool": p.Name(), "host": host, "reason": event.Reason})
 	}
 }

@@ -102,7 +102,7 @@ func (o *overrides) applyTo(b *lb.Backend, order lb.Override) {
 		log.Error("an order of another instance cannot be carried out", zap.Error(errors.Join(err, refreshAllOf(b))))
 		return
 	}
-	log.Info("another instance gave an order")
+	tellAllOf(b, byCluster)
 }
 
 // runningOverrides is the running configuration's part in the cluster; nil when there is none.

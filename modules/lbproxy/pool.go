@@ -93,7 +93,7 @@ func (b *blueprint) newPool(name string, anonymous bool, specs []memberSpec) (*p
 	state := acquirePoolState(name)
 	p := &pool{
 		Pool: lb.NewPoolWith(name, b.policy, b.config.options(state)), blueprint: b, anonymous: anonymous, specs: specs,
-		state: state, log: b.ctx.Logger().With(zap.String("pool", name)),
+		state: state, log: operatorLog(b.ctx).With(zap.String("pool", name)),
 	}
 	p.entries.Store(&map[*lb.Backend]*entry{})
 	p.provisionResilience()
@@ -142,6 +142,7 @@ func (p *pool) begin() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.started = true
+	p.becomeTeller()
 	if p.detector != nil {
 		p.detector.Start()
 	}
@@ -198,11 +199,13 @@ func (p *pool) awaitFirstChecks(ctx context.Context) bool {
 	}
 }
 
-// refresh publishes the pool with the health, drains and weights that hold now.
+// refresh publishes the pool with the health, drains and weights that hold now, and tells what changed.
 func (p *pool) refresh() {
 	if err := p.Refresh(); err != nil {
 		p.log.Error("keeping the pool as it was", zap.Error(err))
+		return
 	}
+	p.tell("")
 }
 
 // rebuild makes members of what is configured and what names resolve to now, and publishes them. On error the
@@ -235,6 +238,7 @@ func (p *pool) rebuild() error {
 	releaseEntries(old, next)
 	if p.started {
 		p.closeUnused()
+		p.tell("")
 	}
 	return nil
 }
@@ -285,6 +289,7 @@ func (p *pool) release() {
 		l.release()
 	}
 	p.Close()
+	p.endTelling()
 	p.state.queue.Wake() // those who wait go by the pool of the next configuration
 	p.drains.stop()
 	if p.detector != nil {
@@ -305,8 +310,10 @@ var errNoBackends = errors.New("no backends: name at least one with 'to' or 'bac
 // observe records what a try came to: counters, the latency average, passive checks.
 func (p *pool) observe(m *lb.Member, t *try) {
 	e := (*p.entries.Load())[m.Backend]
+	tell := false
 	if e != nil {
 		e.stats.count(t)
+		tell = e.stats.reach.observe(t) // before checks that may tell of the same
 	}
 	switch now, weighing := lb.Monotonic(), endings[t.Cause].latency; {
 	case weighing == weighAtLeast:
@@ -328,5 +335,8 @@ func (p *pool) observe(m *lb.Member, t *try) {
 	}
 	if limits := p.Options().Adaptive; limits != nil {
 		p.adapt(limits, m, t)
+	}
+	if tell {
+		p.state.tell()
 	}
 }

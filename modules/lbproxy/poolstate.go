@@ -1,6 +1,7 @@
 package lbproxy
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -27,6 +28,10 @@ type poolState struct {
 	denied   [numDenials]atomic.Uint64 // retries that were not made
 	hedged   [numHedgeResults]atomic.Uint64
 	mirrored [numMirrorResults]atomic.Uint64 // copies sent to this pool
+
+	teller  atomic.Pointer[pool] // tells operators of changes; nil before it began
+	telling sync.Mutex           // held while that is done
+	tiers   map[int]toldTier     // by priority; guarded by telling
 }
 
 // acquirePoolState takes a reference to the state of a pool, making it when nobody has one. Each call is followed by

@@ -50,6 +50,7 @@ func (c *PoolConfig) provisionChecks(ctx caddy.Context, ways *transports) ([]*he
 	inherited.TLS, inherited.ProxyProtocol = ways.connection()
 	for i, check := range checks {
 		check.Inherit(inherited)
+		check.LogTo(operatorLog(ctx))
 		if err := check.Provision(ctx); err != nil {
 			return nil, fmt.Errorf("health check %d: %w", i+1, err)
 		}

@@ -15,6 +15,8 @@ type stats struct {
 	byCause  [numCauses]atomic.Uint64
 	failures atomic.Uint64
 	latency  latencyHistogram
+	reach    reach
+	told     told
 
 	ejections atomic.Uint64 // by outlier detection
 	overflows atomic.Uint64 // that it did not make since as many were out as may be

@@ -55,6 +55,9 @@ type BackendStatus struct {
 	// Configured is the configured weight while an operator's order holds instead of it.
 	Configured *int `json:"configured_weight,omitempty"`
 
+	// Unreachable is why the latest request could not connect; empty since one was answered.
+	Unreachable string `json:"unreachable,omitempty"`
+
 	// Active is the requests under way over all pools, Requests and Failures are this pool's totals.
 	Active      int           `json:"active"`
 	MaxRequests int           `json:"max_requests,omitempty"`
@@ -188,6 +191,9 @@ func (p *pool) backendStatus(e *entry, m *lb.Member) BackendStatus {
 	out.Backup = m.Backup
 	if configured := m.ConfiguredWeight(); configured != m.Weight {
 		out.Configured = &configured
+	}
+	if o := e.stats.reach.outage.Load(); o != nil {
+		out.Unreachable = o.reason
 	}
 	if warmth := m.Warmth(); warmth < 1 {
 		out.Warmth = warmth

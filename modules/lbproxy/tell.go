@@ -1,0 +1,274 @@
+package lbproxy
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddylb/caddy-lb/lb"
+)
+
+// operatorLog is the logger for operators. It is called "lb" for every pool, be it named or a handler's own.
+func operatorLog(ctx caddy.Context) *zap.Logger { return ctx.Logger(new(App)) }
+
+// becomeTeller has the pool tell operators what changes, instead of the same pool of an older configuration.
+func (p *pool) becomeTeller() { p.state.teller.Store(p) }
+
+// endTelling hands the telling on to the same pool of another configuration, if there is one: the pool
+// may belong to a configuration that failed after it had begun.
+func (p *pool) endTelling() {
+	if !p.state.teller.CompareAndSwap(p, nil) {
+		return
+	}
+	for _, other := range poolsNamed(p.Name()) {
+		if !other.isReleased() {
+			p.state.teller.CompareAndSwap(nil, other)
+			return
+		}
+	}
+}
+
+// tell has the newest configuration of a pool tell what changed.
+func (s *poolState) tell() {
+	if p := s.teller.Load(); p != nil {
+		p.tell("")
+	}
+}
+
+// tell logs each change of the pool and its backends since they were told of last, in one line each. by
+// says who gave the orders among the changes; empty when that is unknown.
+func (p *pool) tell(by string) {
+	s := p.state
+	if s.teller.Load() != p {
+		return
+	}
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	n := &news{pool: p, snapshot: p.Snapshot(), entries: *p.entries.Load(), by: by}
+	pending := false
+	for _, m := range n.snapshot.Members {
+		e := n.entries[m.Backend]
+		if e == nil {
+			continue
+		}
+		n.tellStanding(e, m)
+		n.tellOrders(e, m)
+		pending = pending || e.stats.told.standing == standingPending
+	}
+	if !pending {
+		n.tellTiers()
+	}
+}
+
+// news is what there is to tell of a pool at one moment.
+type news struct {
+	pool     *pool
+	snapshot *lb.Snapshot
+	entries  map[*lb.Backend]*entry
+	by       string
+
+	counted   bool
+	available int
+}
+
+// left counts the backends that may be given requests, and that are not known to refuse them.
+func (n *news) left() int {
+	if n.counted {
+		return n.available
+	}
+	n.counted = true
+	for _, m := range n.snapshot.Members {
+		e := n.entries[m.Backend]
+		if m.Selectable() && (e == nil || e.stats.reach.outage.Load() == nil) {
+			n.available++
+		}
+	}
+	return n.available
+}
+
+// line logs one change.
+func (n *news) line(level zapcore.Level, message, reason string, fields ...zap.Field) {
+	if c := n.pool.log.Check(level, message); c != nil {
+		c.Write(append(fields, zap.String("reason", reason),
+			zap.Int("available", n.left()), zap.Int("of", len(n.snapshot.Members)))...)
+	}
+}
+
+// tellStanding tells whether a backend came or went.
+func (n *news) tellStanding(e *entry, m *lb.Member) {
+	for {
+		now, o := e.standing(m)
+		n.tellTurn(e, m, now, o)
+		if o == nil || !o.told.Load() || e.stats.reach.outage.Load() == o {
+			return
+		}
+		// The outage ended just now, and who ended it may have thought that nobody was told.
+		n.counted, n.available = false, 0
+	}
+}
+
+// tellTurn tells of one change. A backend that is out already for one reason is not told to be out for
+// another one, but for ejections, of which each has its own time.
+func (n *news) tellTurn(e *entry, m *lb.Member, now standing, o *outage) {
+	t := &e.stats.told
+	before := t.standing
+	backend := zap.Stringer("backend", m.Address())
+	switch now {
+	case standingPending:
+		if before == standingUnseen {
+			t.standing = now
+		}
+		return
+	case standingTrial:
+		if before == standingUnseen {
+			t.standing = standingEjected
+		}
+		return
+	case standingUp:
+		n.tellReturn(e, before, backend)
+	case standingDown:
+		if before != standingDown && before != standingUnreachable {
+			t.reason = e.status(m).Reason
+			n.line(zap.WarnLevel, "backend is unhealthy", t.reason, backend)
+		}
+	case standingUnreachable:
+		if before <= standingUp {
+			t.reason = o.reason
+			n.line(zap.WarnLevel, "backend cannot be connected to", t.reason, backend)
+		}
+		o.told.Store(true)
+	case standingEjected:
+		s := e.outlier.Status()
+		if s.Since == t.ejection {
+			break
+		}
+		t.ejection, t.reason = s.Since, s.Reason
+		lasts := (s.Until - lb.Monotonic()).Round(time.Millisecond)
+		n.line(zap.WarnLevel, "backend is ejected", t.reason, backend, zap.Int("times", s.Times), zap.Duration("for", lasts))
+	}
+	t.standing = now
+}
+
+// tellReturn tells of a backend that is up again.
+func (n *news) tellReturn(e *entry, before standing, backend zap.Field) {
+	message, reason := "", ""
+	switch before {
+	case standingUnseen, standingUp:
+		return
+	case standingUnreachable:
+		message, reason = "backend can be connected to again", "it answered"
+	case standingEjected:
+		message, reason = "backend is back", "its ejection is over"
+	default:
+		message, reason = "backend is healthy", "its checks pass"
+		if len(e.watches) == 0 {
+			reason = "its failures are forgotten"
+		}
+	}
+	n.line(zap.InfoLevel, message, reason, backend, zap.String("was", e.stats.told.reason))
+}
+
+// tellOrders tells what operators ordered. What holds when a backend is seen for the first time was told
+// when it was ordered.
+func (n *news) tellOrders(e *entry, m *lb.Member) {
+	t := &e.stats.told
+	drained, ordered := m.Drained(), m.Weight != m.ConfiguredWeight()
+	if t.orders {
+		n.tellDrain(t, m, drained)
+		n.tellWeight(t, m, ordered)
+	}
+	t.orders, t.drained, t.ordered, t.weight = true, drained, ordered, m.Weight
+}
+
+func (n *news) tellDrain(t *told, m *lb.Member, drained bool) {
+	if drained == t.drained {
+		return
+	}
+	message := "backend is drained"
+	if !drained {
+		message = "backend is not drained any more"
+	}
+	n.line(zap.InfoLevel, message, n.who(), zap.Stringer("backend", m.Address()))
+}
+
+func (n *news) tellWeight(t *told, m *lb.Member, ordered bool) {
+	backend, weight := zap.Stringer("backend", m.Address()), zap.Int("weight", m.Weight)
+	switch {
+	case ordered && (!t.ordered || t.weight != m.Weight):
+		n.line(zap.InfoLevel, "backend has another weight", n.who(), backend, weight, zap.Int("configured", m.ConfiguredWeight()))
+	case !ordered && t.ordered:
+		reason := "another weight is configured"
+		if n.by != "" {
+			reason = n.by
+		}
+		n.line(zap.InfoLevel, "backend has its configured weight again", reason, backend, weight)
+	}
+}
+
+// who says who gave an order.
+func (n *news) who() string {
+	if n.by != "" {
+		return n.by
+	}
+	return "ordered by an operator"
+}
+
+// toldTier is what operators were told of a tier last.
+type toldTier struct{ used, panic bool }
+
+// tellTiers tells which tiers stand in for those before them, and in which panic mode begins or ends. A first tier that
+// is not used is told by whoever stands in, or by its last backend.
+func (n *news) tellTiers() {
+	told := n.pool.state.tiers
+	next := make(map[int]toldTier, len(n.snapshot.Tiers))
+	for i, t := range n.snapshot.Tiers {
+		before, seen := told[t.Priority]
+		now := toldTier{used: t.Load > 0, panic: t.Panic}
+		next[t.Priority] = now
+		priority := zap.Int("priority", shownPriority(t))
+		if seen && i > 0 && now.used != before.used {
+			n.tellUse(i, t, priority)
+		}
+		if now.panic == before.panic {
+			continue
+		}
+		available := 0
+		for _, m := range t.Members {
+			available += selectable(m)
+		}
+		reason := fmt.Sprintf("%d of %d backends of the tier are available, panic_threshold is %g%%",
+			available, len(t.Members), 100*n.pool.Options().PanicThreshold)
+		if now.panic {
+			n.line(zap.WarnLevel, "panic mode begins", reason, priority)
+		} else {
+			n.line(zap.InfoLevel, "panic mode ends", reason, priority)
+		}
+	}
+	n.pool.state.tiers = next
+}
+
+func (n *news) tellUse(i int, t *lb.Tier, priority zap.Field) {
+	available, all := 0, 0
+	for _, before := range n.snapshot.Tiers[:i] {
+		all += len(before.Members)
+		for _, m := range before.Members {
+			available += selectable(m)
+		}
+	}
+	reason := fmt.Sprintf("%d of %d backends before it are available", available, all)
+	if t.Load > 0 {
+		n.line(zap.WarnLevel, "tier stands in", reason, priority, zap.Float64("load", t.Load))
+	} else {
+		n.line(zap.InfoLevel, "tier does not stand in any more", reason, priority)
+	}
+}
+
+func selectable(m *lb.Member) int {
+	if m.Selectable() {
+		return 1
+	}
+	return 0
+}
