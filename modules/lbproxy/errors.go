@@ -88,5 +88,5 @@ func (ex *exchange) fail(f *failure) error {
 	if f.retryAfter > 0 {
 		ex.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.retryAfter.Seconds()))))
 	}
-	return caddyhttp.Error(f.status, f)
+	return caddyhttp.Error(f.status, ex.withTries(f))
 }
