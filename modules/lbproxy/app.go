@@ -77,6 +77,11 @@ func (a *App) Start() error {
 // pools have to stay as they are until Cleanup.
 func (a *App) Stop() error {
 	a.overrides.unsubscribe()
+	for _, p := range a.listPools() {
+		if p.state.teller.Load() == p {
+			p.state.logRefusals() // before the log is closed
+		}
+	}
 	return nil
 }
 

@@ -79,8 +79,8 @@ func (ex *exchange) fail(f *failure) error {
 		ex.recordClientGone()
 		return nil
 	}
-	if f.shed != nil {
-		f.shed.Add(1)
+	if f.refused() {
+		ex.pool.state.noteRefusal(f)
 	}
 	if f.cause == causeSlow || ex.awaitsClient(true) {
 		ex.allowEarlyAnswer() // the rest of the body may never come; RFC 9110, section 15.5.9

@@ -56,7 +56,7 @@ func TestNoBackendAvailable(t *testing.T) {
 	release := make(chan struct{})
 	arrived := make(chan struct{}, 1)
 	b := startBackend(t, func(http.ResponseWriter, *http.Request) { arrived <- struct{}{}; <-release })
-	p := startProxy(t, fmt.Sprintf(`"upstreams":[{"dial":%q,"max_requests":1},{"dial":%q,"weight":0}]`, b.Listener.Addr(), deadAddress(t)))
+	p := startProxy(t, fmt.Sprintf(`"upstreams":[{"dial":%q,"max_requests":1},{"dial":%q,"weight":0}]`, b.Listener.Addr(), deadAddress(t)), serverOptions{log: `"level":"DEBUG"`})
 	var wg sync.WaitGroup
 	wg.Go(func() { p.get("/first") })
 	<-arrived
@@ -66,7 +66,7 @@ func TestNoBackendAvailable(t *testing.T) {
 	if r.status != 503 {
 		t.Errorf("status %d, want 503", r.status)
 	}
-	logLine(t, `"status":503`, "of 2, 0 down, 1 drained, 1 full, 0 tried")
+	logLine(t, "request refused", `"status":503`, "of 2, 0 down, 1 drained, 1 full, 0 tried")
 }
 
 func TestErrorPlaceholders(t *testing.T) {

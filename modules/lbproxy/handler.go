@@ -98,6 +98,7 @@ type Handler struct {
 	hedging        *hedging // nil without Hedge
 	mirrors        *mirrors // nil without Mirrors
 	plain          bool     // mayBePlain
+	errorRoutes    bool     // a subroute around the handler has routes for errors
 	requestBuffers int64    // RequestBuffers, or what the transport asks for
 	answerBuffers  int64    // ResponseBuffers, or what the transport asks for
 	streams        *streams
@@ -147,7 +148,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.pool, err = h.acquirePool(ctx); err != nil {
 		return err
 	}
-	h.ways = h.pool.ways
+	h.ways, h.errorRoutes = h.pool.ways, withinErrorRoutes(ctx)
 	if h.PoolName != "" && h.TransportRaw != nil {
 		var own []memberSpec
 		for _, m := range h.pool.Snapshot().Members {
@@ -214,10 +215,16 @@ func (h *Handler) Cleanup() error {
 
 // ServeHTTP serves one request. Its error is one of [caddyhttp.Error] with the status that fits.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	var err error
 	if h.filters == nil {
-		return h.proxy(h.newExchange(w, r, next))
+		err = h.proxy(h.newExchange(w, r, next))
+	} else {
+		err = h.serveFiltered(w, r, next)
 	}
-	return h.serveFiltered(w, r, next)
+	if err != nil {
+		return h.settle(w, r, err)
+	}
+	return nil
 }
 
 // proxy takes one request through its phases: prepare, find a backend that answers, give the answer to the client.

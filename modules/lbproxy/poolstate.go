@@ -32,6 +32,8 @@ type poolState struct {
 	teller  atomic.Pointer[pool] // tells operators of changes; nil before it began
 	telling sync.Mutex           // held while that is done
 	tiers   map[int]toldTier     // by priority; guarded by telling
+
+	refusals refusals
 }
 
 // acquirePoolState takes a reference to the state of a pool, making it when nobody has one. Each call is followed by
