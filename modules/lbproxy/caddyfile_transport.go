@@ -19,9 +19,6 @@ func (p *poolParser) finishTransport(d *caddyfile.Dispenser, up *headers.Handler
 	common, mixed := p.commonScheme()
 	if mixed {
 		p.keepSchemes()
-		if slices.Contains(p.schemes, "h2c") {
-			tellByModule(&reverseproxy.HTTPTransport{Versions: []string{"h2c"}})
-		}
 	}
 	if p.transport == nil && (common == "https" || common == "h2c") {
 		p.transport, p.transportName = new(reverseproxy.HTTPTransport), "http"
@@ -33,7 +30,6 @@ func (p *poolParser) finishTransport(d *caddyfile.Dispenser, up *headers.Handler
 		return err
 	}
 	warnUnnecessaryHost(p.transport, up)
-	tellByModule(p.transport)
 	if !reflect.DeepEqual(p.transport, new(reverseproxy.HTTPTransport)) {
 		p.config.TransportRaw = caddyconfig.JSONModuleObject(p.transport, "protocol", p.transportName, nil)
 	}
@@ -94,16 +90,5 @@ func warnUnnecessaryHost(transport http.RoundTripper, up *headers.Handler) {
 	switch up.Request.Set.Get("Host") {
 	case "{upstream_hostport}", "{http.reverse_proxy.upstream.hostport}":
 		caddy.Log().Named("caddyfile").Warn("header_up Host is not needed: a backend over HTTPS gets its own address as Host")
-	}
-}
-
-// tellByModule says when requests are not carried by the engine of this suite, and why not.
-func tellByModule(transport http.RoundTripper) {
-	ht, ok := transport.(*reverseproxy.HTTPTransport)
-	if !ok {
-		return
-	}
-	if why := whyNoEngine(ht); why != "" {
-		caddy.Log().Named("caddyfile").Info("requests to these backends go through Caddy's http transport instead of the HTTP/1.1 engine: " + why)
 	}
 }

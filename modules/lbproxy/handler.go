@@ -157,6 +157,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		if h.ways, err = newTransports(ctx, h.PoolName, h.TransportRaw, variantsOf(own)); err != nil {
 			return err
 		}
+		h.pool.noteModules(h.ways, own)
 	}
 	if h.Hedge != nil {
 		if err := h.provisionHedge(); err != nil && h.Hedge.Optional {

@@ -77,6 +77,7 @@ func newPool(ctx caddy.Context, app *App, name string, anonymous bool, config *P
 				return nil, err
 			}
 		}
+		p.noteModules(p.ways, specs)
 		return p, nil
 	}()
 	switch {

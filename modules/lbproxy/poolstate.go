@@ -32,6 +32,7 @@ type poolState struct {
 	teller  atomic.Pointer[pool] // tells operators of changes; nil before it began
 	telling sync.Mutex           // held while that is done
 	tiers   map[int]toldTier     // by priority; guarded by telling
+	noted   map[[32]byte]bool    // hashes of what noteModules told; guarded by telling
 
 	refusals refusals
 }
