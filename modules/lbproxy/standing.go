@@ -15,7 +15,7 @@ type standing int
 const (
 	standingUnseen      standing = iota // nobody was told anything yet
 	standingPending                     // it counts as down until its first check ends
-	standingUp                          //
+	standingUp                          // as far as anybody knows
 	standingUnreachable                 // requests cannot connect to it
 	standingDown                        // by checks, active or passive
 	standingEjected                     // by outlier detection
@@ -38,8 +38,8 @@ type told struct {
 // with a check that passes.
 type outage struct {
 	reason string
-	since  time.Time
-	told   atomic.Bool
+	due    atomic.Bool // operators are to be told
+	told   atomic.Bool // they were, or knew that the backend is out
 }
 
 // outageEvery is how often an outage of one backend is told at most. A backend that refuses every other
@@ -61,11 +61,27 @@ func (r *reach) observe(t *try) (due bool) {
 	case t.Cause != causeConnect:
 		return false
 	case o == nil:
-		o = &outage{reason: t.Err.Error(), since: t.Begun}
-		return r.outage.CompareAndSwap(nil, o) && r.claim()
+		return r.begin(t.Err.Error())
+	case o.due.Load() || !r.claim():
+		return false
 	default:
-		return !o.told.Load() && r.claim()
+		o.due.Store(true)
+		return true
 	}
+}
+
+// begin begins an outage, and reports whether operators are to hear of it now.
+func (r *reach) begin(reason string) (due bool) {
+	o := &outage{reason: reason}
+	due = r.claim()
+	o.due.Store(due)
+	if r.outage.CompareAndSwap(nil, o) || !due {
+		return due
+	}
+	if o = r.outage.Load(); o != nil { // another request began it just now
+		o.due.Store(true)
+	}
+	return true
 }
 
 // end ends an outage, and reports whether operators were told of it.
@@ -81,7 +97,7 @@ func (r *reach) claim() bool {
 func (e *entry) standing(m *lb.Member) (standing, *outage) {
 	o := e.stats.reach.outage.Load()
 	switch down, pending := conditions(m); {
-	case down && o != nil:
+	case down && o != nil && o.due.Load():
 		return standingUnreachable, o
 	case down && pending:
 		return standingPending, nil

@@ -136,6 +136,10 @@ func (n *news) tellTurn(e *entry, m *lb.Member, now standing, o *outage) {
 		}
 	case standingUnreachable:
 		if before <= standingUp {
+			if !o.due.Load() && !e.stats.reach.claim() {
+				return // it was told not long ago; a request tells if it lasts
+			}
+			o.due.Store(true)
 			t.reason = o.reason
 			n.line(zap.WarnLevel, "backend cannot be connected to", t.reason, backend)
 		}
