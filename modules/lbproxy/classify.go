@@ -144,9 +144,9 @@ func (a *attempt) unsendable(err error) cause {
 	return causeNone
 }
 
-// refusals are parts of the errors with which the transports for HTTP/1.1, HTTP/2 and HTTP/3 do not
+// transportRefusals are parts of the errors with which the transports for HTTP/1.1, HTTP/2 and HTTP/3 do not
 // send a request. There are no types for them.
-var refusals = []string{
+var transportRefusals = []string{
 	"net/http: invalid ", "http: invalid Host header", "net/http: can't write control character", "http: ContentLength=",
 	"http2: invalid ", "http2: request body larger than specified content length",
 	"http3: invalid method", "http3: invalid http header", "http3: invalid Host header", "invalid request :p", "invalid HTTP header ",
@@ -157,7 +157,7 @@ func (a *attempt) refusedByTransport(text string) bool {
 	if a.trace == nil || a.way != nil && a.way.foreign {
 		return false
 	}
-	for _, part := range refusals {
+	for _, part := range transportRefusals {
 		if strings.Contains(text, part) {
 			return true
 		}
