@@ -85,6 +85,7 @@ type layer struct {
 var layers = []layer{
 	{dir: "lb"},
 	{dir: "internal/module", caddy: true, external: true},
+	{dir: "internal/adaptation", caddy: true, external: true},
 	{dir: "internal", may: []string{"lb"}, http: true, external: true},
 	{dir: "modules/selection", may: []string{"lb", "internal"}, caddy: true, http: true, external: true},
 	{dir: "modules/healthcheck", may: []string{"lb", "internal"}, caddy: true, http: true, external: true},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -24,8 +25,9 @@ var update = flag.Bool("update", false, "rewrite the golden files from what the 
 // separator stands between a Caddyfile and what becomes of it, as in Caddy's own golden files.
 const separator = "----------"
 
-// TestAdapt adapts each golden Caddyfile and compares it with the JSON, or with the error, below the separator.
-// Files named error_* have to fail, at the latest when provisioned; the others have to adapt.
+// TestAdapt adapts each golden Caddyfile and compares the warnings and the JSON, or the error, with what stands below the
+// separator. Files named error_* have to fail, at the latest when provisioned; the others have to adapt. Files named
+// warning_* have warnings alone below the separator.
 func TestAdapt(t *testing.T) {
 	names, err := filepath.Glob(filepath.Join("adapt", "*.caddyfiletest"))
 	if err != nil {
@@ -41,7 +43,8 @@ func TestAdapt(t *testing.T) {
 				t.Fatal(err)
 			}
 			input, want, _ := strings.Cut(string(data), separator+"\n")
-			got := outcome(t, input, strings.HasPrefix(filepath.Base(name), "error_"))
+			kind, _, _ := strings.Cut(filepath.Base(name), "_")
+			got := outcome(t, input, kind)
 			if *update {
 				if err := os.WriteFile(name, []byte(input+separator+"\n"+got+"\n"), 0o644); err != nil {
 					t.Fatal(err)
@@ -55,13 +58,14 @@ func TestAdapt(t *testing.T) {
 	}
 }
 
-// outcome is the indented JSON of a Caddyfile that has to adapt, or the error of one that has to fail.
-func outcome(t *testing.T, input string, fails bool) string {
+// outcome is the warnings and the indented JSON of a Caddyfile that has to adapt, or the error of one that has to fail.
+func outcome(t *testing.T, input, kind string) string {
 	t.Helper()
 	if formatted := string(caddyfile.Format([]byte(input))); formatted != input {
 		t.Errorf("the Caddyfile is not formatted; it should be\n%s", formatted)
 	}
-	adapted, err := adapt(input)
+	fails := kind == "error"
+	adapted, warnings, err := adapt(input)
 	if err == nil && fails {
 		err = validate(t, adapted)
 	}
@@ -76,16 +80,24 @@ func outcome(t *testing.T, input string, fails bool) string {
 	case err != nil:
 		t.Fatal(err)
 	}
-	var indented bytes.Buffer
-	if err := json.Indent(&indented, adapted, "", "\t"); err != nil {
+	var out bytes.Buffer
+	for _, w := range warnings {
+		fmt.Fprintf(&out, "warning: %s:%d: %s\n", w.File, w.Line, w.Message)
+	}
+	if kind == "warning" {
+		if out.Len() == 0 {
+			t.Error("there is no warning")
+		}
+		return strings.TrimSpace(out.String())
+	}
+	if err := json.Indent(&out, adapted, "", "\t"); err != nil {
 		t.Fatal(err)
 	}
-	return indented.String()
+	return out.String()
 }
 
-func adapt(input string) ([]byte, error) {
-	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(input), map[string]any{"filename": "Caddyfile"})
-	return adapted, err
+func adapt(input string) ([]byte, []caddyconfig.Warning, error) {
+	return caddyconfig.GetAdapter("caddyfile").Adapt([]byte(input), map[string]any{"filename": "Caddyfile"})
 }
 
 // validate provisions a configuration, with a storage of the test's own, and gives everything back.

@@ -105,7 +105,7 @@ func TestFailedReloadChangesNothing(t *testing.T) {
 	}
 	for name, caddyfile := range bad {
 		t.Run(name, func(t *testing.T) {
-			adapted, err := adapt(s.expand(caddyfile))
+			adapted, _, err := adapt(s.expand(caddyfile))
 			if err != nil {
 				t.Fatal(err)
 			}

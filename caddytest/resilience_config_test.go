@@ -9,7 +9,7 @@ import (
 func TestConfigurationThatCannotMeanAnything(t *testing.T) {
 	b := NewBackends(t, "A", "B", "C")
 	s := Start(t, site(three), addresses(b...))
-	adapted, err := adapt(s.expand(site(three)))
+	adapted, _, err := adapt(s.expand(site(three)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -145,7 +145,7 @@ func stateOverFailedReload(t *testing.T, proxy string) string {
 	}
 
 	bad := strings.Replace(caddyfile, "unhealthy", "trusted_proxies "+badTrustedProxies+"\n\t\tunhealthy", 1)
-	adapted, err := adapt(s.expand(bad))
+	adapted, _, err := adapt(s.expand(bad))
 	if err != nil {
 		t.Fatal(err)
 	}

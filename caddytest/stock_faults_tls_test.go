@@ -43,7 +43,7 @@ func mixedSchemes(t *testing.T, proxy string) string {
 	vars := addresses(b...)
 	vars["SECURE"], vars["CA"], vars["PROXY"], vars["PORT"] = secure.addr, secure.ca, proxy, freePort(t)
 	expanded := placeholder.ReplaceAllStringFunc(caddyfile, func(m string) string { return vars[m[2:len(m)-1]] })
-	if _, err := adapt(expanded); err != nil {
+	if _, _, err := adapt(expanded); err != nil {
 		return "the configuration is refused"
 	}
 	s := Start(t, caddyfile, vars)

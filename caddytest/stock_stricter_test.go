@@ -8,7 +8,7 @@ import (
 // loads adapts and provisions a site with nothing but the given directive.
 func loads(t *testing.T, proxy string) error {
 	t.Helper()
-	adapted, err := adapt(":80 {\n" + proxy + "}\n")
+	adapted, _, err := adapt(":80 {\n" + proxy + "}\n")
 	if err != nil {
 		return err
 	}

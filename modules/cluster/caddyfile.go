@@ -8,10 +8,14 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/caddylb/caddy-lb/internal/adaptation"
+	"github.com/caddylb/caddy-lb/internal/module"
 )
 
 func init() {
 	httpcaddyfile.RegisterGlobalOption("lb_cluster", parseCluster)
+	httpcaddyfile.RegisterDirective("lb_cluster", module.RefuseInSite)
 }
 
 // parseCluster parses the global option lb_cluster. Syntax:
@@ -49,7 +53,7 @@ func (o *Options) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Errf("%s lacks the URL of Redis: write '%s redis://host:6379'", option, option)
 	}
 	o.URL = d.Val()
-	o.DefinedAt = fmt.Sprintf("%s:%d", d.File(), d.Line())
+	at := fmt.Sprintf("%s:%d", d.File(), d.Line())
 	// A URL with placeholders is known at load.
 	if !strings.Contains(o.URL, "{") {
 		if _, _, err := parseURL(o.URL); err != nil {
@@ -59,11 +63,16 @@ func (o *Options) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
+	var once module.Once
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.Note(d); err != nil {
+			return err
+		}
 		if err := o.unmarshalOption(d, option); err != nil {
 			return err
 		}
 	}
+	adaptation.Note(o.known(), at)
 	return nil
 }
 
@@ -104,19 +113,21 @@ func (o *Options) unmarshalOption(d *caddyfile.Dispenser, of string) error {
 		if err := nothing(d); err != nil {
 			return err
 		}
-		if o.TLS == nil {
-			o.TLS = new(TLS)
-		}
+		o.TLS = new(TLS)
 		return o.TLS.unmarshal(d)
 	default:
-		return d.Errf("unknown option %q of %s: there are username, password, prefix, timeout, required, tls", d.Val(), of)
+		return module.Unknown(d, of, "username", "password", "prefix", "timeout", "required", "tls")
 	}
 	return nil
 }
 
 // unmarshal reads the block of the option tls.
 func (t *TLS) unmarshal(d *caddyfile.Dispenser) error {
+	var once module.Once
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.Note(d); err != nil {
+			return err
+		}
 		switch d.Val() {
 		case "ca":
 			if err := argument(d, &t.CA); err != nil {
@@ -136,7 +147,7 @@ func (t *TLS) unmarshal(d *caddyfile.Dispenser) error {
 				return d.Err("client_certificate takes two files: write 'client_certificate <cert.pem> <key.pem>'")
 			}
 		default:
-			return d.Errf("unknown option %q of tls: there are ca, server_name, insecure_skip_verify, client_certificate", d.Val())
+			return module.Unknown(d, "tls", "ca", "server_name", "insecure_skip_verify", "client_certificate")
 		}
 	}
 	return nil

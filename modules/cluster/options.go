@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddylb/caddy-lb/internal/adaptation"
 )
 
 // The defaults and bounds of [Options].
@@ -45,9 +47,6 @@ type Options struct {
 
 	// TLS is for rediss://. Default: the system's authorities, and the host's name.
 	TLS *TLS `json:"tls,omitempty"`
-
-	// DefinedAt is where the options stand in the Caddyfile (file:line), for errors that show at load.
-	DefinedAt string `json:"defined_at,omitempty"`
 }
 
 var errTLSWithout = errors.New("options for TLS stand beside redis://, which has none: write rediss://")
@@ -150,10 +149,17 @@ func checkTimeout(timeout time.Duration) error {
 	return nil
 }
 
+// known is what the options are known by from a Caddyfile to their load: a limit may add Required.
+func (o *Options) known() Options {
+	k := *o
+	k.Required = false
+	return k
+}
+
 // locate adds to an error whose it is, and where it stands if that is known.
 func (o *Options) locate(name string, err error) error {
-	if o.DefinedAt != "" {
-		return fmt.Errorf("%s: %w, at %s", name, err, o.DefinedAt)
+	if at, ok := adaptation.Noted[string](o.known()); ok {
+		return fmt.Errorf("%s: %w, at %s", name, err, at)
 	}
 	return fmt.Errorf("%s: %w", name, err)
 }

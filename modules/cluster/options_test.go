@@ -20,6 +20,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/gomodule/redigo/redis"
 
+	"github.com/caddylb/caddy-lb/internal/adaptation"
 	"github.com/caddylb/caddy-lb/lb"
 )
 
@@ -62,7 +63,8 @@ func TestPassword(t *testing.T) {
 	r := startRedis(t, "--requirepass", "open sesame")
 	t.Setenv("CLUSTER_TEST_PASSWORD", "open sesame")
 	o := patient(r)
-	o.Required, o.DefinedAt = true, "Caddyfile:3"
+	o.Required = true
+	adaptation.Note(o.known(), "Caddyfile:3")
 	_, err := tryOpen(t, o)
 	wantError(t, err, "NOAUTH", "at Caddyfile:3")
 	o.Password = "wrong"

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"math"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/dustin/go-humanize"
@@ -19,10 +20,26 @@ func unmarshalBlock(d *caddyfile.Dispenser, filter, options string, option func(
 			return err
 		}
 		if !known {
-			return d.Errf("there is no option '%s' of the filter %s: write %s", name, filter, options)
+			if guess := module.Closest(name, firstWords(options)...); guess != "" {
+				options = "did you mean " + guess + "?"
+			} else {
+				options = "write " + options
+			}
+			return d.Errf("there is no option '%s' of the filter %s: %s", name, filter, options)
 		}
 	}
 	return nil
+}
+
+// firstWords are the names of the options in a text that has them with their arguments.
+func firstWords(options string) []string {
+	var names []string
+	for part := range strings.SplitSeq(strings.ReplaceAll(options, " or ", ", "), ",") {
+		if fields := strings.Fields(part); len(fields) > 0 {
+			names = append(names, fields[0])
+		}
+	}
+	return names
 }
 
 // once returns an error if the option that d stands on was there before.

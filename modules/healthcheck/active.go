@@ -1,6 +1,7 @@
 package healthcheck
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -69,6 +70,11 @@ type Active struct {
 // IsEnabled reports whether there is anything to check: a path, a URI or a port has to be set.
 func (a *Active) IsEnabled() bool {
 	return a != nil && (a.Path != "" || a.URI != "" || a.Port != 0)
+}
+
+// Times returns how often the check is made, and how long an answer is waited for, with their defaults.
+func (a *Active) Times() (interval, timeout time.Duration) {
+	return cmp.Or(time.Duration(a.Interval), activeInterval), cmp.Or(time.Duration(a.Timeout), activeTimeout)
 }
 
 // FromActive returns the http check that means the same as a, ready for [Config.Provision]. The caller asks

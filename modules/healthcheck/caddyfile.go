@@ -9,6 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddylb/caddy-lb/internal/module"
 )
 
 // commonOptions are the options that every kind has; [Config.UnmarshalCaddyfile] takes them out of the block.
@@ -52,13 +54,13 @@ func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	module := slices.Clone(segment[1:opening])
+	tokens := slices.Clone(segment[1:opening])
 	if len(own) > 0 {
-		module = append(module, segment[opening])
-		module = append(module, own...)
-		module = append(module, segment[len(segment)-1])
+		tokens = append(tokens, segment[opening])
+		tokens = append(tokens, own...)
+		tokens = append(tokens, segment[len(segment)-1])
 	}
-	rest := caddyfile.NewDispenser(module)
+	rest := caddyfile.NewDispenser(tokens)
 	rest.Next()
 	unm, err := caddyfile.UnmarshalModule(rest, Namespace+"."+kind)
 	if err != nil {
@@ -73,10 +75,14 @@ func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (c *Config) takeCommon(d *caddyfile.Dispenser) (own []caddyfile.Token, err error) {
 	d.Next()
 	d.RemainingArgs()
+	var once module.Once
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if !slices.Contains(commonOptions, d.Val()) {
 			own = append(own, d.NextSegment()...)
 			continue
+		}
+		if err := once.Note(d); err != nil {
+			return nil, err
 		}
 		if err := c.unmarshalCommon(d); err != nil {
 			return nil, err
@@ -181,8 +187,18 @@ func jitter(d *caddyfile.Dispenser, into *float64) error {
 
 // unknownOption is the error for an option that a kind does not have.
 func unknownOption(d *caddyfile.Dispenser, kind string, options ...string) error {
-	return d.Errf("unknown option %q of health_check %s; its options are: %s; and those of every check: %s",
-		d.Val(), kind, strings.Join(options, ", "), strings.Join(commonOptions, ", "))
+	return module.Unknown(d, "health_check "+kind, slices.Concat(options, commonOptions)...)
+}
+
+// noteOption takes an option of a kind's block. Those that add to each other may be there more than once.
+func noteOption(once *module.Once, d *caddyfile.Dispenser) error {
+	switch d.Val() {
+	case "header", "expect_header", "expect_status", "ca":
+		return nil
+	case "expect": // its own error has a better mend
+		return nil
+	}
+	return once.Note(d)
 }
 
 // expand writes out the {rp.*} shorthand. Caddy does so in sites, but not in the global options, where pools
@@ -195,7 +211,11 @@ var _ caddyfile.Unmarshaler = (*Config)(nil)
 // unmarshalBlock reads the options of a check's block with option, which reports whether it knows the one that d
 // stands on. kind and options are for the error about one that nobody knows.
 func unmarshalBlock(d *caddyfile.Dispenser, option func(*caddyfile.Dispenser) (bool, error), kind string, options ...string) error {
+	var once module.Once
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := noteOption(&once, d); err != nil {
+			return err
+		}
 		known, err := option(d)
 		if err != nil {
 			return err

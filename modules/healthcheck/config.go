@@ -2,6 +2,7 @@ package healthcheck
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -160,4 +161,9 @@ func kinds() []string {
 		names = append(names, m.ID.Name())
 	}
 	return names
+}
+
+// Times returns how often the check is made, and how long an answer is waited for, with their defaults.
+func (c *Config) Times() (interval, timeout time.Duration) {
+	return cmp.Or(time.Duration(c.Interval), defaultInterval), cmp.Or(time.Duration(c.Timeout), defaultTimeout)
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddylb/caddy-lb/internal/module"
 )
 
 func init() {
@@ -94,7 +96,11 @@ func (c *DNS) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&c.Name) {
 		return d.Errf("health_check dns takes one name, health_check dns db.internal for example")
 	}
+	var once module.Once
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.Note(d); err != nil {
+			return err
+		}
 		if d.Val() != "resolver" {
 			return unknownOption(d, "dns", "resolver")
 		}

@@ -10,6 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/dustin/go-humanize"
+
+	"github.com/caddylb/caddy-lb/internal/module"
 )
 
 // httpOptions are the options of [HTTP], for error texts.
@@ -50,7 +52,11 @@ func (c *HTTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
+	var once module.Once
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := noteOption(&once, d); err != nil {
+			return err
+		}
 		option := d.Token()
 		known, err := c.unmarshalOption(d)
 		if err == nil && !known {

@@ -30,6 +30,8 @@ type App struct {
 	pools map[string]*pool // those and the anonymous ones
 
 	overrides overrides
+
+	warnings
 }
 
 // CaddyModule returns the Caddy module information.
@@ -43,6 +45,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision builds the named pools.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.pools, a.shared = make(map[string]*pool), make(map[string]*pool)
+	a.warnings = newWarnings(ctx, a.Pools)
 	for _, name := range slices.Sorted(maps.Keys(a.Pools)) {
 		if name == "" {
 			return fmt.Errorf("a pool needs a name")
@@ -68,6 +71,7 @@ func (a *App) Start() error {
 	}
 	wg.Wait()
 	enterRunning(a)
+	a.warnOfWhole()
 	a.overrides.subscribe()
 	startGCPace()
 	return nil

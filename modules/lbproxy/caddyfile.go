@@ -2,22 +2,25 @@ package lbproxy
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddylb/caddy-lb/internal/adaptation"
+	"github.com/caddylb/caddy-lb/internal/module"
 )
 
 func init() {
-	httpcaddyfile.RegisterHandlerDirective("lb_proxy", parseHandler)
 	httpcaddyfile.RegisterDirectiveOrder("lb_proxy", httpcaddyfile.Before, "reverse_proxy")
 	httpcaddyfile.RegisterGlobalOption("lb_pool", parsePool)
 	httpcaddyfile.RegisterGlobalOption("lb_clients", parseClients)
 }
 
 // parseHandler parses the lb_proxy directive.
-func parseHandler(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+func parseHandler(helper httpcaddyfile.Helper) (*Handler, error) {
 	h := new(Handler)
 	if err := h.parse(helper); err != nil {
 		return nil, err
@@ -48,12 +51,16 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
+	h.words = pool.words
 	for d.NextBlock(0) {
 		if parse := h.shorthand[d.Val()]; parse != nil {
 			if err := parse(d); err != nil {
 				return err
 			}
 			continue
+		}
+		if err := pool.note(d); err != nil {
+			return err
 		}
 		if d.Val() == "pool" {
 			if err := h.unmarshalPoolName(d); err != nil {
@@ -72,7 +79,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 		if !known {
-			return d.Errf("unrecognized subdirective %s", d.Val())
+			return unknownSubdirective(d)
 		}
 	}
 	if h.PoolName != "" && pool.used {
@@ -90,7 +97,23 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return directive.WrapErr(err)
 		}
 	}
-	return pool.finish(directive, h.Headers)
+	if err := pool.finish(directive, h.Headers); err != nil {
+		return err
+	}
+	if h.PoolName == "" {
+		pool.collect(directive, h.label())
+		adaptation.Note(poolKey{"", h.Upstreams}, poolNote{place: placeOf(directive)})
+	}
+	h.warnings = append(h.warnings, pool.warnings...)
+	return nil
+}
+
+// unknownSubdirective is the error for a subdirective that lb_proxy does not have.
+func unknownSubdirective(d *caddyfile.Dispenser) error {
+	if d.Val() == "lb_pool" {
+		return module.GlobalOnly(d)
+	}
+	return d.Errf("unrecognized subdirective %s: %s", d.Val(), module.Suggest(d.Val(), handlerOptionNames()...))
 }
 
 // here is a dispenser that stays on d's token, for errors about all that follows it.
@@ -102,30 +125,34 @@ func here(d *caddyfile.Dispenser) *caddyfile.Dispenser {
 
 // unmarshalPoolName parses `pool <name>`.
 func (h *Handler) unmarshalPoolName(d *caddyfile.Dispenser) error {
-	if h.PoolName != "" {
-		return d.Errf("the pool is %s already: a handler has one pool", h.PoolName)
-	}
 	if !d.AllArgs(&h.PoolName) {
 		return d.Errf("pool takes one name: write 'pool <name>'")
 	}
-	if h.pools != nil && !h.pools[h.PoolName] {
-		return d.Errf("there is no pool %q: define it with 'lb_pool %s { … }' in the global options", h.PoolName, h.PoolName)
-	}
-	return nil
+	return h.knowsPool(d, h.PoolName)
 }
 
-// definedPools is the set of names that lb_pool options define. It is never nil.
-func definedPools(option any) map[string]bool {
-	names := make(map[string]bool)
+// knowsPool returns an error if no lb_pool defines the pool that what d stands on names.
+func (h *Handler) knowsPool(d *caddyfile.Dispenser, name string) error {
+	switch {
+	case h.pools == nil || h.pools[name] != nil:
+		return nil
+	case len(h.pools) == 0:
+		return d.Errf("there is no pool %q: define it with 'lb_pool %s { … }' in the global options; "+
+			"a server block without any key is global configuration, and if used, it must be first", name, name)
+	}
+	return d.Errf("there is no pool %q: %s; or define it with 'lb_pool %s { … }' in the global options",
+		name, module.Suggest(name, slices.Sorted(maps.Keys(h.pools))...), name)
+}
+
+// definedPools are the pools that lb_pool options define. It is never nil.
+func definedPools(option any) map[string]*PoolConfig {
 	if app, ok := option.(httpcaddyfile.App); ok {
 		var config App
-		if json.Unmarshal(app.Value, &config) == nil {
-			for name := range config.Pools {
-				names[name] = true
-			}
+		if json.Unmarshal(app.Value, &config) == nil && config.Pools != nil {
+			return config.Pools
 		}
 	}
-	return names
+	return make(map[string]*PoolConfig)
 }
 
 // parsePool parses the global option lb_pool. Syntax:
@@ -173,12 +200,15 @@ func parsePool(d *caddyfile.Dispenser, existing any) (any, error) {
 	config := new(PoolConfig)
 	pool := newPoolParser(config)
 	for d.NextBlock(0) {
+		if err := pool.note(d); err != nil {
+			return nil, err
+		}
 		known, err := pool.option(d)
 		if err != nil {
 			return nil, err
 		}
 		if !known {
-			return nil, d.Errf("unrecognized option of a pool: %s: options for requests (retries, headers, streaming) stand in lb_proxy", d.Val())
+			return nil, unknownPoolOption(d)
 		}
 	}
 	if config.empty() {
@@ -188,5 +218,15 @@ func parsePool(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, err
 	}
 	app.Pools[name] = config
+	pool.collect(option, config.label(name))
+	adaptation.Note(poolKey{name, config.Upstreams}, poolNote{placeOf(option), pool.warnings, pool.words})
 	return httpcaddyfile.App{Name: "lb", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// unknownPoolOption is the error for an option that a pool does not have.
+func unknownPoolOption(d *caddyfile.Dispenser) error {
+	if _, ofRequests := requestOptions[d.Val()]; ofRequests {
+		return d.Errf("unrecognized option of a pool: %s: options for requests (retries, headers, streaming) stand in lb_proxy", d.Val())
+	}
+	return module.Unknown(d, "a pool", poolOptionNames...)
 }

@@ -44,6 +44,9 @@ func (p *poolParser) appendUpstreams(d *caddyfile.Dispenser, address string) ([]
 			return nil, d.Errf("backend %s is in the pool twice, first at line %d: list it once, with a larger weight", address, line)
 		}
 		p.lines[id] = d.Line()
+		if !strings.ContainsAny(address, ".:/{") {
+			p.words[address] = placeOf(d)
+		}
 		u := &Upstream{Dial: dial}
 		p.config.Upstreams = append(p.config.Upstreams, u)
 		p.schemes = append(p.schemes, a.scheme)
@@ -69,8 +72,9 @@ func (p *poolParser) unmarshalBackend(d *caddyfile.Dispenser) error {
 	if len(args)%2 == 0 {
 		return d.Errf("backend %s: %q has no value: write 'weight <n>'", args[0], args[len(args)-1])
 	}
+	seen := make(map[string]bool)
 	for pair := range slices.Chunk(args[1:], 2) {
-		if err := setBackendOption(d, upstreams, pair[0], pair[1]); err != nil {
+		if err := p.setBackendOption(d, upstreams, seen, pair[0], pair[1]); err != nil {
 			return err
 		}
 	}
@@ -87,9 +91,24 @@ func (p *poolParser) unmarshalBackend(d *caddyfile.Dispenser) error {
 		if !d.AllArgs(&value) {
 			return d.Errf("%s takes one value", option)
 		}
-		if err := setBackendOption(d, upstreams, option, value); err != nil {
+		if err := p.setBackendOption(d, upstreams, seen, option, value); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// setBackendOption sets an option of what one line of backends stands for; seen has those that were set.
+func (p *poolParser) setBackendOption(d *caddyfile.Dispenser, upstreams []*Upstream, seen map[string]bool, option, value string) error {
+	if seen[option] {
+		return d.Errf("%s is there already for this backend: write it once", option)
+	}
+	seen[option] = true
+	if err := setBackendOption(d, upstreams, option, value); err != nil {
+		return err
+	}
+	if option == "max_requests" && upstreams[0].MaxRequests == 0 {
+		p.warn(d, "max_requests 0 is no bound: leave it out, or write 'weight 0' to keep requests from the backend")
 	}
 	return nil
 }
@@ -122,7 +141,8 @@ func setBackendOption(d *caddyfile.Dispenser, upstreams []*Upstream, option, val
 		case "tls_server_name":
 			u.TLSServerName = value
 		default:
-			return d.Errf("unrecognized option of a backend: %s: there are weight, priority, backup, max_requests, tls_server_name", option)
+			return d.Errf("unrecognized option of a backend: %s: %s", option,
+				module.Suggest(option, "weight", "priority", "backup", "max_requests", "tls_server_name"))
 		}
 		if err != nil {
 			return err
@@ -140,6 +160,12 @@ const (
 // parseWrittenAddress reads an address in any of the forms that reverse_proxy takes: host:port, host,
 // scheme://host[:port], unix/path, unix+h2c/path, a range of ports, placeholders (not with a scheme).
 func parseWrittenAddress(s string) (writtenAddress, error) {
+	if network, path, ok := strings.Cut(s, ":"); ok && strings.HasPrefix(network, "unix") && strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") {
+		return writtenAddress{}, fmt.Errorf("a socket is written with slashes: write %s/%s", network, path)
+	}
+	if strings.Contains(s, ",") && !hasPlaceholder(s) && !strings.HasPrefix(s, "unix") {
+		return writtenAddress{}, errors.New("it has a comma: write addresses without commas, with spaces between them")
+	}
 	if strings.Contains(s, "://") {
 		return parseURLAddress(s)
 	}
@@ -214,7 +240,7 @@ func (a writtenAddress) dials() ([]string, error) {
 	}
 	parsed, err := caddy.ParseNetworkAddress(caddy.JoinNetworkAddress(a.network, a.host, a.port))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the port %q is no number from 1 to 65535, nor a range such as 8001-8003", a.port)
 	}
 	if parsed.PortRangeSize() == 1 {
 		return []string{caddy.JoinNetworkAddress(a.network, a.host, a.port)}, nil

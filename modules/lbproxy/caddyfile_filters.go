@@ -2,12 +2,16 @@ package lbproxy
 
 import (
 	"encoding/json"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddylb/caddy-lb/internal/module"
+	"github.com/caddylb/caddy-lb/modules/filter"
 )
 
 const filterNamespace = "http.lb_proxy.filters"
@@ -38,19 +42,38 @@ func (h *Handler) unmarshalFilter(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.Errf("filter takes a name: write 'filter <name> [<args...>]'")
 	}
-	name := d.Val()
+	name, at := d.Val(), here(d)
 	id := filterNamespace + "." + name
-	module, err := caddy.GetModule(id)
+	info, err := caddy.GetModule(id)
 	if err != nil {
-		return d.Errf("there is no filter %q: build Caddy with the module %s, or check the spelling", name, id)
+		var names []string
+		for _, m := range caddy.GetModules(filterNamespace) {
+			names = append(names, m.ID.Name())
+		}
+		if guess := module.Closest(name, names...); guess != "" {
+			return d.Errf("there is no filter %q: did you mean %s?", name, guess)
+		}
+		return d.Errf("there is no filter %q: build Caddy with the module %s, or write one of %s", name, id, strings.Join(names, ", "))
 	}
-	instance := module.New()
+	instance := info.New()
 	unmarshaler, ok := instance.(caddyfile.Unmarshaler)
 	if !ok {
 		return d.Errf("the filter %s cannot be written in a Caddyfile", name)
 	}
 	if err := unmarshaler.UnmarshalCaddyfile(d.NewFromNextSegment()); err != nil {
 		return err
+	}
+	if user, ok := instance.(filter.PoolUser); ok {
+		for _, pool := range user.PoolNames() {
+			if err := h.knowsPool(at, pool); err != nil {
+				return err
+			}
+		}
+	}
+	for _, text := range filterDoubts(name, instance) {
+		w := placeOf(at)
+		w.Message = text
+		h.warnings = append(h.warnings, w)
 	}
 	h.FiltersRaw = append(h.FiltersRaw, caddyconfig.JSONModuleObject(instance, "filter", name, nil))
 	return nil

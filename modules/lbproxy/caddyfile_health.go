@@ -8,7 +8,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"go.uber.org/zap"
 
 	"github.com/caddylb/caddy-lb/modules/healthcheck"
 )
@@ -34,6 +33,9 @@ func (p *poolParser) activeOption(d *caddyfile.Dispenser) (known bool, err error
 		if !d.NextArg() {
 			return true, d.ArgErr()
 		}
+		if option == "health_path" {
+			p.warn(d, "health_path is the old name of health_uri: write health_uri")
+		}
 		return true, setActive(d, p.active(), option, d.Val())
 	}
 	return false, nil
@@ -53,8 +55,6 @@ func setActive(d *caddyfile.Dispenser, a *healthcheck.Active, option, value stri
 		a.URI = value
 	case "health_path":
 		a.Path = value
-		caddy.Log().Named("config.adapter.caddyfile").Warn("health_path is the old name of health_uri",
-			zap.String("file", d.File()), zap.Int("line", d.Line()))
 	case "health_upstream":
 		_, port, err := net.SplitHostPort(value)
 		if err != nil {

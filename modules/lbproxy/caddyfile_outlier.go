@@ -2,7 +2,6 @@ package lbproxy
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -29,9 +28,9 @@ func (p *poolParser) unmarshalOutlierDetection(d *caddyfile.Dispenser) error {
 		return err
 	}
 	o := new(OutlierDetection)
-	var seen written
+	var seen module.Once
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := seen.note(d); err != nil {
+		if err := seen.Note(d); err != nil {
 			return err
 		}
 		if err := o.unmarshalOption(d); err != nil {
@@ -77,9 +76,9 @@ func (o *OutlierDetection) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "max_ejection_percent":
 		o.MaxEjectionPercent, err = parsePercent(d, option, args[0])
 	default:
-		return d.Errf("unrecognized option of outlier_detection: %s: there are consecutive_5xx, consecutive_gateway_failure, "+
-			"consecutive_connect_failure, failure_percentage, success_rate, latency, interval, base_ejection_time, max_ejection_time, "+
-			"max_ejection_percent, always_eject_one", option)
+		return d.Errf("unrecognized option of outlier_detection: %s: %s", option, module.Suggest(option,
+			"consecutive_5xx", "consecutive_gateway_failure", "consecutive_connect_failure", "failure_percentage", "success_rate",
+			"latency", "interval", "base_ejection_time", "max_ejection_time", "max_ejection_percent", "always_eject_one"))
 	}
 	return err
 }
@@ -127,8 +126,13 @@ func parseRule(d *caddyfile.Dispenser, option string, args []string) (*OutlierRu
 	if len(rest)%2 != 0 {
 		return nil, d.Errf("%s: %q has no value", option, rest[len(rest)-1])
 	}
+	seen := make(map[string]bool)
 	for i := 0; i < len(rest); i += 2 {
 		name, value := rest[i], rest[i+1]
+		if seen[name] {
+			return nil, d.Errf("%s has %s twice: write it once", option, name)
+		}
+		seen[name] = true
 		switch {
 		case name == "min_requests":
 			r.MinRequests, err = parseCount(d, name, value)
@@ -141,7 +145,7 @@ func parseRule(d *caddyfile.Dispenser, option string, args []string) (*OutlierRu
 			if option == "latency" {
 				names = append(names, "floor")
 			}
-			err = d.Errf("unrecognized option of %s: %s: there are %s", option, name, strings.Join(names, ", "))
+			err = d.Errf("unrecognized option of %s: %s: %s", option, name, module.Suggest(name, names...))
 		}
 		if err != nil {
 			return nil, err

@@ -1,7 +1,6 @@
 package lbproxy
 
 import (
-	"fmt"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
@@ -9,7 +8,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-	"go.uber.org/zap"
 
 	"github.com/caddylb/caddy-lb/lb"
 	"github.com/caddylb/caddy-lb/modules/healthcheck"
@@ -26,6 +24,10 @@ type poolParser struct {
 	schemes []string       // scheme as written of each upstream, "" where none was
 	lines   map[string]int // line of each backend, to name both when one is listed twice
 
+	places   map[string]caddyconfig.Warning // where each option stands first, without text
+	words    map[string]caddyconfig.Warning // the same of addresses that are one word
+	warnings []caddyconfig.Warning
+
 	policy      lb.Policy
 	policyName  string
 	hashOptions []*caddyfile.Dispenser
@@ -33,12 +35,14 @@ type poolParser struct {
 	transport     http.RoundTripper
 	transportName string
 
-	written   written // of resilienceOptions
-	resilient bool    // `resilience default` stands there
+	resilient bool // `resilience default` stands there
 }
 
 func newPoolParser(config *PoolConfig) *poolParser {
-	return &poolParser{config: config, lines: make(map[string]int)}
+	return &poolParser{
+		config: config, lines: make(map[string]int),
+		places: make(map[string]caddyconfig.Warning), words: make(map[string]caddyconfig.Warning),
+	}
 }
 
 // option reads the option that d stands on, if it is one of a pool's.
@@ -99,9 +103,6 @@ func (p *poolParser) unmarshalDynamic(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.ArgErr()
 	}
-	if p.config.DynamicUpstreamsRaw != nil {
-		return d.Err("dynamic upstreams already specified")
-	}
 	name := d.Val()
 	id := "http.reverse_proxy.upstreams." + name
 	mod, err := caddyfile.UnmarshalModule(d, id)
@@ -126,16 +127,12 @@ func (p *poolParser) unmarshalUpdateFrequency(d *caddyfile.Dispenser) error {
 		return d.Errf("update_frequency %q is not a duration above 0: write for example 30s", value)
 	}
 	p.config.UpdateFrequency = caddy.Duration(frequency)
-	p.config.DefinedAt = fmt.Sprintf("%s:%d", d.File(), d.Line())
 	return nil
 }
 
 func (p *poolParser) unmarshalPolicy(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.ArgErr()
-	}
-	if p.policy != nil {
-		return d.Err("load balancing selection policy already specified")
 	}
 	p.policyName = d.Val()
 	policy, err := selection.UnmarshalPolicy(d)
@@ -163,11 +160,6 @@ func (p *poolParser) healthChecks() *HealthChecks {
 func (p *poolParser) unmarshalTransport(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.ArgErr()
-	}
-	if p.transport != nil {
-		// reverse_proxy takes the last one without a word, so configurations may have several.
-		caddy.Log().Named("config.adapter.caddyfile").Warn("the transport is set more than once; the last one stands",
-			zap.String("file", d.File()), zap.Int("line", d.Line()))
 	}
 	p.transportName = d.Val()
 	id := "http.reverse_proxy.transport." + p.transportName

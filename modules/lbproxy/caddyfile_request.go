@@ -209,10 +209,7 @@ func (h *Handler) unmarshalSize(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (h *Handler) unmarshalVerboseLogs(d *caddyfile.Dispenser) error {
-	if h.VerboseLogs {
-		return d.Err("verbose_logs already specified")
-	}
+func (h *Handler) unmarshalVerboseLogs(*caddyfile.Dispenser) error {
 	h.VerboseLogs = true
 	return nil
 }

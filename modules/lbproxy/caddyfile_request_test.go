@@ -44,7 +44,7 @@ func TestBadRequestOptions(t *testing.T) {
 		"flush_interval often":              "like 500ms",
 		"request_buffers much":              "like 4KiB, or unlimited",
 		"response_buffers 1KB 2KB":          "wrong argument count",
-		"verbose_logs\nverbose_logs":        "already specified",
+		"verbose_logs\nverbose_logs":        "verbose_logs is there already, at line 3",
 		"method GET POST":                   "wrong argument count",
 		"header_up":                         "wrong argument count",
 		"header_down a b c d":               "wrong argument count",

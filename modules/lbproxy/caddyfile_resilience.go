@@ -47,26 +47,7 @@ func (p *poolParser) resilienceOption(d *caddyfile.Dispenser) (known bool, err e
 	if parse == nil {
 		return false, nil
 	}
-	if err := p.written.note(d); err != nil {
-		return true, err
-	}
 	return true, parse(p, d)
-}
-
-// written has the line of each option of a block that may stand there once.
-type written map[string]int
-
-// note takes the option that d stands on.
-func (w *written) note(d *caddyfile.Dispenser) error {
-	option := d.Val()
-	if line, twice := (*w)[option]; twice {
-		return d.Errf("%s is there already, at line %d: write it once", option, line)
-	}
-	if *w == nil {
-		*w = make(written)
-	}
-	(*w)[option] = d.Line()
-	return nil
 }
 
 func (p *poolParser) balancing() *LoadBalancing {
@@ -148,13 +129,13 @@ func (p *poolParser) unmarshalLimits(d *caddyfile.Dispenser) error {
 		return err
 	}
 	limits := new(Limits)
-	var seen written
+	var seen module.Once
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := seen.note(d); err != nil {
+		if err := seen.Note(d); err != nil {
 			return err
 		}
 		fields := map[string]*int{"requests": &limits.Requests, "connections": &limits.Connections, "retries": &limits.Retries}
-		if err := parseCounts(d, "limits", fields, "requests, connections, retries"); err != nil {
+		if err := parseCounts(d, "limits", fields, "requests", "connections", "retries"); err != nil {
 			return err
 		}
 	}
@@ -171,9 +152,9 @@ func (p *poolParser) unmarshalAdaptive(d *caddyfile.Dispenser) error {
 	}
 	option := here(d)
 	a := new(AdaptiveConcurrency)
-	var seen written
+	var seen module.Once
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := seen.note(d); err != nil {
+		if err := seen.Note(d); err != nil {
 			return err
 		}
 		if d.Val() == "tolerance" {
@@ -187,7 +168,7 @@ func (p *poolParser) unmarshalAdaptive(d *caddyfile.Dispenser) error {
 			continue
 		}
 		fields := map[string]*int{"initial": &a.Initial, "min": &a.Min, "max": &a.Max}
-		if err := parseCounts(d, "adaptive_concurrency", fields, "initial, min, max, tolerance"); err != nil {
+		if err := parseCounts(d, "adaptive_concurrency", fields, "initial", "min", "max", "tolerance"); err != nil {
 			return err
 		}
 	}
@@ -208,11 +189,11 @@ func (p *poolParser) unmarshalDrainIdle(d *caddyfile.Dispenser) error {
 }
 
 // parseCounts reads the option of a block that d stands on, one of several numbers above 0.
-func parseCounts(d *caddyfile.Dispenser, block string, fields map[string]*int, names string) error {
+func parseCounts(d *caddyfile.Dispenser, block string, fields map[string]*int, names ...string) error {
 	option := d.Val()
 	field := fields[option]
 	if field == nil {
-		return d.Errf("unrecognized option of %s: %s: there are %s", block, option, names)
+		return module.Unknown(d, block, names...)
 	}
 	text, err := module.OneArg(d, option+" <n>")
 	if err != nil {

@@ -91,5 +91,11 @@ func (h *Handler) finalize(helper httpcaddyfile.Helper) error {
 		}
 	})
 	h.handleResponseSegments, h.responseMatchers = nil, nil
+	if h.hedgeAt != nil {
+		if err := h.checkHedge(); err != nil {
+			return h.hedgeAt.Errf("hedge: %w", err)
+		}
+	}
+	h.tellMistakes(helper)
 	return nil
 }

@@ -1,7 +1,6 @@
 package lbproxy
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -89,7 +88,7 @@ func (h *Handler) unmarshalHedge(d *caddyfile.Dispenser) error {
 	if len(args) != 1 && (len(args) != 3 || args[1] != "max") {
 		return d.Errf("hedge takes a delay or a percentile, and perhaps a maximum: write 'hedge 50ms' or 'hedge p95 max 5%%'")
 	}
-	config := &Hedge{DefinedAt: fmt.Sprintf("%s:%d", d.File(), d.Line())}
+	config := new(Hedge)
 	if text, ok := strings.CutPrefix(args[0], "p"); ok {
 		p, err := strconv.ParseFloat(text, 64)
 		if err != nil || !(p > 0 && p < 100) {
@@ -109,7 +108,7 @@ func (h *Handler) unmarshalHedge(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
-	h.Hedge = config
+	h.Hedge, h.hedgeAt = config, here(d)
 	return nil
 }
 
@@ -123,13 +122,16 @@ func (h *Handler) unmarshalMirror(d *caddyfile.Dispenser) error {
 		if config.Pool = name; name == "" {
 			return d.Errf("mirror pool: lacks the pool's name: write 'mirror pool:canary'")
 		}
-		if h.pools != nil && !h.pools[name] {
-			return d.Errf("there is no pool %q: define it with 'lb_pool %s { … }' in the global options", name, name)
+		if err := h.knowsPool(d, name); err != nil {
+			return err
 		}
 	} else {
 		config.To = args[0]
 		if _, err := poolOfAddress(args[0]); err != nil {
 			return d.Errf("mirror: %w", err)
+		}
+		if !strings.ContainsAny(args[0], ".:/{") && h.words != nil {
+			h.words[args[0]] = placeOf(d)
 		}
 	}
 	if len(args) == 2 {

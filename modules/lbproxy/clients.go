@@ -13,6 +13,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/caddylb/caddy-lb/internal/module"
 )
 
 func init() {
@@ -149,7 +151,11 @@ func parseClients(d *caddyfile.Dispenser, existing any) (any, error) {
 	if d.NextArg() {
 		return nil, d.ArgErr()
 	}
+	var once module.Once
 	for d.NextBlock(0) {
+		if err := once.Note(d); err != nil {
+			return nil, err
+		}
 		switch d.Val() {
 		case "engine":
 			if !d.AllArgs(&c.Engine) {
@@ -159,7 +165,7 @@ func parseClients(d *caddyfile.Dispenser, existing any) (any, error) {
 				return nil, d.WrapErr(err)
 			}
 		default:
-			return nil, d.Errf("unrecognized option of lb_clients: %s: there is engine", d.Val())
+			return nil, module.Unknown(d, "lb_clients", "engine")
 		}
 	}
 	return httpcaddyfile.App{Name: "lb_clients", Value: caddyconfig.JSON(c, nil)}, nil

@@ -39,10 +39,6 @@ type PoolConfig struct {
 	// Resolvers are the DNS servers (host or host:port) that host names are looked up with under
 	// UpdateFrequency, asked in turn. Default: those of the system.
 	Resolvers []string `json:"resolvers,omitempty"`
-
-	// DefinedAt is where update_frequency stands in the Caddyfile (file:line), for errors in looking names up,
-	// which show only when the configuration is loaded.
-	DefinedAt string `json:"defined_at,omitempty"`
 }
 
 // Upstream is one backend as configured, or one name that stands for several.

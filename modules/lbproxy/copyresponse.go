@@ -11,6 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddylb/caddy-lb/internal/module"
 )
 
 func init() {
@@ -131,7 +133,7 @@ func (c *CopyResponse) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	for d.NextBlock(0) {
 		if d.Val() != "status" {
-			return d.Errf("unrecognized subdirective %s: %s has only status", d.Val(), directive)
+			return d.Errf("unrecognized subdirective %s of %s: %s", d.Val(), directive, module.Suggest(d.Val(), "status"))
 		}
 		if c.StatusCode != "" {
 			return d.Errf("%s: the status stands there already: write it once", directive)

@@ -9,6 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddylb/caddy-lb/internal/module"
 )
 
 func init() {
@@ -114,7 +116,7 @@ func (c *CopyResponseHeaders) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "exclude":
 			c.Exclude = append(c.Exclude, fields...)
 		default:
-			return d.Errf("unrecognized subdirective %s: %s has include and exclude", option, directive)
+			return d.Errf("unrecognized subdirective %s of %s: %s", option, directive, module.Suggest(option, "include", "exclude"))
 		}
 	}
 	if err := c.Validate(); err != nil {

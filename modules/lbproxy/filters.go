@@ -20,6 +20,7 @@ func (h *Handler) provisionFilters(ctx caddy.Context) error {
 	if len(h.FiltersRaw) == 0 {
 		return nil
 	}
+	h.filtersText = h.FiltersRaw
 	named := make([]filter.Named, len(h.FiltersRaw))
 	for i, raw := range h.FiltersRaw {
 		var module struct {
@@ -36,6 +37,7 @@ func (h *Handler) provisionFilters(ctx caddy.Context) error {
 	}
 	for i, mod := range mods.([]any) {
 		named[i].Filter = mod
+		h.filterDoubts = append(h.filterDoubts, filterDoubts(named[i].Name, mod)...)
 	}
 	h.filters, err = filter.NewChain(named, time.Duration(h.FilterTimeout))
 	return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
@@ -113,8 +114,17 @@ type Handler struct {
 	// lb_proxy, while adapting a Caddyfile.
 	shorthand map[string]func(*caddyfile.Dispenser) error
 
-	// pools are the names that lb_pool options define, while adapting a Caddyfile; nil when unknown.
-	pools map[string]bool
+	// pools are those that lb_pool options define, while adapting a Caddyfile; nil when unknown.
+	pools map[string]*PoolConfig
+
+	hedgeAt *caddyfile.Dispenser // on the hedge option, while adapting a Caddyfile
+
+	// Of the mistakes while adapting a Caddyfile: what is to be told, and addresses that are one word.
+	warnings []caddyconfig.Warning
+	words    map[string]caddyconfig.Warning
+
+	filtersText  []json.RawMessage // FiltersRaw, which is gone once the filters are loaded
+	filterDoubts []string          // warnings
 }
 
 // CaddyModule returns the Caddy module information.
@@ -148,6 +158,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.pool, err = h.acquirePool(ctx); err != nil {
 		return err
 	}
+	h.app.markUsed(h)
+	h.app.warn(h.filterDoubts...)
 	h.ways, h.errorRoutes = h.pool.ways, withinErrorRoutes(ctx)
 	if h.PoolName != "" && h.TransportRaw != nil {
 		var own []memberSpec
@@ -163,7 +175,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		if err := h.provisionHedge(); err != nil && h.Hedge.Optional {
 			h.logger.Info("requests are not hedged", zap.Error(err))
 		} else if err != nil {
-			return h.Hedge.located(err)
+			return fmt.Errorf("hedge: %w", err)
 		}
 	}
 	if len(h.Mirrors) > 0 {

@@ -27,9 +27,6 @@ type Hedge struct {
 
 	// Optional leaves hedging out where another option of the handler does not go with it, instead of failing. Default: false.
 	Optional bool `json:"optional,omitempty"`
-
-	// DefinedAt is where hedge stands in the Caddyfile (file:line), for errors that show only when the configuration is loaded.
-	DefinedAt string `json:"defined_at,omitempty"`
 }
 
 const (
@@ -79,24 +76,13 @@ func (c *Hedge) validate() error {
 	return nil
 }
 
-// located says of an error where it is to be mended.
-func (c *Hedge) located(err error) error {
-	if c.DefinedAt != "" {
-		return fmt.Errorf("hedge: %w, at %s", err, c.DefinedAt)
-	}
-	return fmt.Errorf("hedge: %w", err)
-}
-
-// provisionHedge makes Hedge ready for use. What is done once for each request, or by one goroutine at a time, cannot be hedged.
+// provisionHedge makes Hedge ready for use.
 func (h *Handler) provisionHedge() error {
 	if err := h.Hedge.validate(); err != nil {
 		return err
 	}
-	if name := h.filters.WatchesTries(); name != "" {
-		return fmt.Errorf("the filter %s looks at single tries, of which there would be two at once: move hedge to a handler without it", name)
-	}
-	if h.pool.keepsClients() {
-		return fmt.Errorf("lb_policy %s keeps clients on backends, and hedging would ask another one: leave one of both out", h.pool.policyName())
+	if err := hedgeObstacle(h.filters, h.pool.policy, h.pool.policyName()); err != nil {
+		return err
 	}
 	if err := h.ways.mayHedge(); err != nil {
 		return err
@@ -107,22 +93,6 @@ func (h *Handler) provisionHedge() error {
 	}
 	h.hedging = &hedging{
 		delay: time.Duration(h.Hedge.Delay), quantile: h.Hedge.Percentile / 100, limit: lb.BudgetLimit{Share: share / 100},
-	}
-	return nil
-}
-
-// mayHedge says why requests cannot be carried by two of the transports at once: they leave what they know of a try in the
-// variables of the request, or look there for it. It is nil when they can.
-func (t *transports) mayHedge() error {
-	for _, tr := range *t.list.Load() {
-		switch {
-		case tr.foreign:
-			return errors.New("it works with transport http only: leave hedge out, or use that transport")
-		case tr.perClient:
-			return errors.New("it does not work with proxy_protocol, by which connections belong to a client: leave one of both out")
-		case tr.perName != "":
-			return errors.New("it does not work with a placeholder in tls_server_name: name the server, or leave hedge out")
-		}
 	}
 	return nil
 }

@@ -245,17 +245,16 @@ func TestHedgeUnderLoad(t *testing.T) {
 func TestHedgeIsRefused(t *testing.T) {
 	probes.Store("hedge", new(probeBehaviour))
 	for name, tc := range map[string][2]string{
-		"filters of tries":      {`"filters":[{"filter":"probe","probe":"hedge"}],"hedge":{"delay":"1ms"}`, "filter probe"},
-		"another transport":     {`"transport":{"protocol":"lb_proxy_canned"},"hedge":{"delay":"1ms"}`, "transport http"},
-		"the PROXY protocol":    {`"transport":{"protocol":"http","proxy_protocol":"v2"},"hedge":{"delay":"1ms"}`, "proxy_protocol"},
-		"names by placeholder":  {`"transport":{"protocol":"http","tls":{"server_name":"{http.request.host}"}},"hedge":{"delay":"1ms"}`, "tls_server_name"},
-		"sticky clients":        {`"load_balancing":{"selection_policy":{"policy":"cookie"}},"hedge":{"delay":"1ms"}`, "lb_policy cookie"},
-		"neither":               {`"hedge":{}`, "delay or a percentile"},
-		"both":                  {`"hedge":{"delay":"1ms","percentile":95}`, "delay or a percentile"},
-		"an odd percentile":     {`"hedge":{"percentile":100}`, "percentile 100"},
-		"an odd percentage":     {`"hedge":{"delay":"1ms","max_percent":101}`, "max_percent 101"},
-		"a delay of the past":   {`"hedge":{"delay":-1}`, "delay must be above 0"},
-		"its place in the file": {`"hedge":{"defined_at":"Caddyfile:7"}`, "at Caddyfile:7"},
+		"filters of tries":     {`"filters":[{"filter":"probe","probe":"hedge"}],"hedge":{"delay":"1ms"}`, "filter probe"},
+		"another transport":    {`"transport":{"protocol":"lb_proxy_canned"},"hedge":{"delay":"1ms"}`, "transport http"},
+		"the PROXY protocol":   {`"transport":{"protocol":"http","proxy_protocol":"v2"},"hedge":{"delay":"1ms"}`, "proxy_protocol"},
+		"names by placeholder": {`"transport":{"protocol":"http","tls":{"server_name":"{http.request.host}"}},"hedge":{"delay":"1ms"}`, "tls_server_name"},
+		"sticky clients":       {`"load_balancing":{"selection_policy":{"policy":"cookie"}},"hedge":{"delay":"1ms"}`, "lb_policy cookie"},
+		"neither":              {`"hedge":{}`, "delay or a percentile"},
+		"both":                 {`"hedge":{"delay":"1ms","percentile":95}`, "delay or a percentile"},
+		"an odd percentile":    {`"hedge":{"percentile":100}`, "percentile 100"},
+		"an odd percentage":    {`"hedge":{"delay":"1ms","max_percent":101}`, "max_percent 101"},
+		"a delay of the past":  {`"hedge":{"delay":-1}`, "delay must be above 0"},
 	} {
 		p := &proxy{t: t, address: freeAddress(t)}
 		err := p.tryLoad(upstreams("127.0.0.1:1") + "," + tc[0])

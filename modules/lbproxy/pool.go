@@ -3,7 +3,6 @@ package lbproxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"sync"
@@ -53,6 +52,7 @@ type pool struct {
 
 // newPool makes the pool that config describes. On error it has given back whatever it took.
 func newPool(ctx caddy.Context, app *App, name string, anonymous bool, config *PoolConfig) (*pool, error) {
+	mistakes := messages(config.label(named(name, anonymous)), config.mistakes())
 	p, err := func() (*pool, error) {
 		if err := config.validateResilience(); err != nil {
 			return nil, err
@@ -80,12 +80,10 @@ func newPool(ctx caddy.Context, app *App, name string, anonymous bool, config *P
 		p.noteModules(p.ways, specs)
 		return p, nil
 	}()
-	switch {
-	case err != nil && config.DefinedAt != "":
-		return nil, fmt.Errorf("pool %s: %w, at %s", name, err, config.DefinedAt)
-	case err != nil:
-		return nil, fmt.Errorf("pool %s: %w", name, err)
+	if err != nil {
+		return nil, config.located(name, anonymous, err)
 	}
+	app.warn(mistakes...)
 	return p, nil
 }
 

@@ -2,6 +2,7 @@ package selection
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -19,7 +20,7 @@ func UnmarshalPolicy(d *caddyfile.Dispenser) (lb.Policy, error) {
 	name := d.Val()
 	id := Namespace + "." + name
 	if _, err := caddy.GetModule(id); err != nil {
-		return nil, d.Errf("there is no selection policy '%s': write one of %s", name, strings.Join(policyNames(), ", "))
+		return nil, d.WrapErr(NoPolicy(name))
 	}
 	unm, err := caddyfile.UnmarshalModule(d, id)
 	if err != nil {
@@ -30,6 +31,14 @@ func UnmarshalPolicy(d *caddyfile.Dispenser) (lb.Policy, error) {
 		return nil, d.Errf("module %s (%T) is not an lb.Policy", id, unm)
 	}
 	return policy, nil
+}
+
+// NoPolicy is the error for a policy that does not exist. It names all that do.
+func NoPolicy(name string) error {
+	if guess := module.Closest(name, policyNames()...); guess != "" {
+		return fmt.Errorf("there is no selection policy '%s': did you mean %s?", name, guess)
+	}
+	return fmt.Errorf("there is no selection policy '%s': write one of %s", name, strings.Join(policyNames(), ", "))
 }
 
 // EncodePolicy is the JSON of a policy of the given name.
@@ -54,7 +63,7 @@ func noArguments(d *caddyfile.Dispenser) error {
 		return err
 	}
 	for d.NextBlock(0) {
-		return d.Errf("unrecognized option '%s': %s takes none", d.Val(), name)
+		return module.Unknown(d, name)
 	}
 	return nil
 }

@@ -122,7 +122,7 @@ func (c *Consistent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return true, err
 		}
 		return false, nil
-	})
+	}, "points", "ketama_compat")
 }
 
 // pingoraText is what Pingora hashes of an address: IP and port.

@@ -70,8 +70,8 @@ func (c *Cookie) unmarshalAttribute(d *caddyfile.Dispenser) error {
 		c.Partitioned = true
 		return module.NoMore(d, "partitioned")
 	}
-	return d.Errf("unrecognized option '%s': write fallback <policy> or max_age <duration>, secret, format, secure, "+
-		"same_site, path, domain, http_only or partitioned", d.Val())
+	return module.Unknown(d, "cookie",
+		"fallback", "max_age", "secret", "format", "secure", "same_site", "path", "domain", "http_only", "partitioned")
 }
 
 func (c *Cookie) unmarshalMaxAge(d *caddyfile.Dispenser) error {

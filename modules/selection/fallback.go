@@ -58,7 +58,7 @@ func unmarshalKeyed(d *caddyfile.Dispenser, usage string, name *string, raw *jso
 	}
 	for d.NextBlock(0) {
 		if d.Val() != "fallback" {
-			return d.Errf("unrecognized option '%s': write fallback <policy>", d.Val())
+			return module.Unknown(d, "the policy", "fallback")
 		}
 		if err := unmarshalFallback(d, raw); err != nil {
 			return err

@@ -109,9 +109,14 @@ func (h *Hashing) unmarshalBalanceFactor(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// unmarshalBlock parses a policy's block of hashing options; other parses the options of the policy's own.
-func (h *Hashing) unmarshalBlock(d *caddyfile.Dispenser, other func(option string) (known bool, err error)) error {
+// unmarshalBlock parses a policy's block of hashing options; other parses the options of the policy's own, whose names
+// are own.
+func (h *Hashing) unmarshalBlock(d *caddyfile.Dispenser, other func(option string) (known bool, err error), own ...string) error {
+	var once module.Once
 	for d.NextBlock(0) {
+		if err := once.Note(d); err != nil {
+			return err
+		}
 		option := d.Val()
 		known, err := h.UnmarshalOption(d)
 		if !known && other != nil {
@@ -121,8 +126,7 @@ func (h *Hashing) unmarshalBlock(d *caddyfile.Dispenser, other func(option strin
 			return err
 		}
 		if !known {
-			return d.Errf("unrecognized option '%s': write hash_key, balance_factor or max_iterations, or an option "+
-				"of the policy itself", option)
+			return module.Unknown(d, "the policy", append(own, "hash_key", "balance_factor", "max_iterations")...)
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddylb/caddy-lb/internal/module"
 	"github.com/caddylb/caddy-lb/lb"
 )
 
@@ -58,7 +59,7 @@ func (l *LeastRequest) UnmarshalCaddyfile(d *caddyfile.Dispenser) (err error) {
 		}
 	}
 	for d.NextBlock(0) {
-		return d.Errf("unrecognized option '%s': least_request takes none", d.Val())
+		return module.Unknown(d, "least_request")
 	}
 	return nil
 }

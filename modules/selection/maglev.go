@@ -116,7 +116,7 @@ func (m *Maglev) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		m.TableSize = n
 		return true, nil
-	})
+	}, "table_size")
 }
 
 type maglevPicker struct {

@@ -6,6 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddylb/caddy-lb/internal/module"
 	"github.com/caddylb/caddy-lb/lb"
 )
 
@@ -51,7 +52,7 @@ func (c *RandomChoose) UnmarshalCaddyfile(d *caddyfile.Dispenser) (err error) {
 		return err
 	}
 	for d.NextBlock(0) {
-		return d.Errf("unrecognized option '%s': random_choose takes none", d.Val())
+		return module.Unknown(d, "random_choose")
 	}
 	return nil
 }

@@ -81,7 +81,7 @@ func (s *StickyHeader) UnmarshalCaddyfile(d *caddyfile.Dispenser) (err error) {
 			return err
 		}
 		if !known {
-			return d.Errf("unrecognized option '%s': write secret, format or fallback", d.Val())
+			return module.Unknown(d, "sticky_header", "secret", "format", "fallback")
 		}
 	}
 	if err := s.Validate(); err != nil {

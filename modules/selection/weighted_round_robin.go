@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddylb/caddy-lb/internal/module"
 	"github.com/caddylb/caddy-lb/lb"
 )
 
@@ -80,7 +81,7 @@ func (w *WeightedRoundRobin) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		w.Weights = append(w.Weights, weight)
 	}
 	for d.NextBlock(0) {
-		return d.Errf("unrecognized option '%s': weighted_round_robin takes none", d.Val())
+		return module.Unknown(d, "weighted_round_robin")
 	}
 	return nil
 }

@@ -1,0 +1,133 @@
+package lbproxy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"go.uber.org/zap"
+
+	"github.com/caddylb/caddy-lb/internal/adaptation"
+)
+
+// warn logs warnings about the configuration that is loaded, but for those that its adaptation in this process gave.
+func (a *App) warn(texts ...string) {
+	for _, text := range texts {
+		if !a.told[text] {
+			a.log.Warn(text)
+		}
+	}
+}
+
+// markUsed notes the pools that requests of a handler may go to.
+func (a *App) markUsed(h *Handler) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	maps.DeleteFunc(a.unused, func(name string, _ *PoolConfig) bool { return h.usesPool(name) })
+}
+
+// warnOfWhole logs what only the whole configuration shows: pools that nothing uses, and handlers that no request reaches.
+func (a *App) warnOfWhole() {
+	for _, name := range slices.Sorted(maps.Keys(a.unused)) {
+		a.warn(unusedText(name))
+	}
+	app, err := a.ctx.AppIfConfigured("http")
+	if err != nil {
+		return // nothing is served
+	}
+	site := new(reach)
+	for _, server := range app.(*caddyhttp.App).Servers {
+		site.walk(server.Routes, "")
+		if server.Errors != nil {
+			site.walk(server.Errors.Routes, "")
+		}
+		for _, route := range server.NamedRoutes {
+			site.walk(caddyhttp.RouteList{*route}, "")
+		}
+	}
+	a.warn(site.unreachable...)
+}
+
+// reach looks at the routes of a configuration.
+type reach struct {
+	unreachable []string // warnings
+}
+
+// walk looks at a list of routes that is behind a handler which takes every request, or none if before is empty. It
+// returns the label of such a handler of the list itself.
+func (s *reach) walk(routes caddyhttp.RouteList, before string) string {
+	grouped := make(map[string]bool)
+	for _, route := range routes {
+		after := before
+		for _, handler := range route.Handlers {
+			if taker := s.look(handler, after); after == "" {
+				after = taker
+			}
+		}
+		// Only the first matching route of a group runs.
+		always := len(route.MatcherSets) == 0 && !grouped[route.Group]
+		if route.Group != "" {
+			grouped[route.Group] = true
+		}
+		if always && before == "" {
+			before = after
+		}
+	}
+	return before
+}
+
+// look looks at one handler behind before. It returns its label if it takes every request.
+func (s *reach) look(handler any, before string) string {
+	switch h := handler.(type) {
+	case *Handler:
+		if before != "" {
+			s.unreachable = append(s.unreachable, unreachableText(h.label(), before))
+		}
+		for _, rh := range h.HandleResponse {
+			s.walk(rh.Routes, "")
+		}
+		if h.takesEvery() {
+			return h.label()
+		}
+	case *caddyhttp.Subroute:
+		return s.walk(h.Routes, before)
+	case *reverseproxy.Handler:
+		if len(h.HandleResponse) == 0 {
+			return "a reverse_proxy without a matcher"
+		}
+	case *caddyhttp.StaticResponse:
+		return "a respond without a matcher"
+	}
+	return ""
+}
+
+// named is the name that a pool was given; empty for an anonymous one.
+func named(name string, anonymous bool) string {
+	if anonymous {
+		return ""
+	}
+	return name
+}
+
+// located adds to an error about a pool whose it is, and the place in the Caddyfile if that is known.
+func (c *PoolConfig) located(name string, anonymous bool, err error) error {
+	if note, ok := adaptation.Noted[poolNote](poolKey{named(name, anonymous), c.Upstreams}); ok {
+		return fmt.Errorf("pool %s: %w, at %s:%d", name, err, note.place.File, note.place.Line)
+	}
+	return fmt.Errorf("pool %s: %w", name, err)
+}
+
+// warnings is what an App needs to warn of mistakes.
+type warnings struct {
+	ctx    caddy.Context
+	log    *zap.Logger
+	told   map[string]bool        // by the adaptation
+	unused map[string]*PoolConfig // no handler names them yet; guarded by the App's mu
+}
+
+func newWarnings(ctx caddy.Context, pools map[string]*PoolConfig) warnings {
+	return warnings{ctx: ctx, log: ctx.Logger(), told: adaptation.ClaimTold(), unused: maps.Clone(pools)}
+}
