@@ -1,6 +1,8 @@
 package lbproxy
 
 import (
+	"strings"
+
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
@@ -21,10 +23,11 @@ its scheme is http or its port the HTTP port. A --to address without a scheme
 is spoken to over HTTP.
 
 For balancing:
-  --policy names how a backend is picked (round_robin, least_request,
-    consistent, ...). Default: round_robin.
+  --policy names how a backend is picked, by one of the policies that need
+    no options. Default: round_robin.
   --health is a path, or path and query, that a backend has to answer with a
-    2xx status every 10 seconds; those that do not are passed over.
+    2xx status every 10 seconds; those that do not are passed over. It begins
+    with a slash.
 
 For HTTPS in front:
   --disable-redirects keeps off the HTTP port.
@@ -40,7 +43,7 @@ For the backends:
 			flags := cmd.Flags()
 			flags.StringP("from", "f", "localhost", "Address on which to receive traffic")
 			flags.StringSliceP("to", "t", nil, "Backend address, repeatable")
-			flags.String("policy", "", "Selection policy")
+			flags.String("policy", "", "Selection policy: "+strings.Join(barePolicies(), ", "))
 			flags.String("health", "", "Path that every backend has to answer with 2xx")
 			flags.BoolP("change-host-header", "c", false, "Send the backend's address as Host")
 			flags.Bool("insecure", false, "Do not verify certificates of backends (DISABLES SECURITY)")

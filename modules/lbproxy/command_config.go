@@ -135,9 +135,15 @@ func (c *quickConfig) handler() (*Handler, error) {
 		return nil, err
 	}
 	if c.policy != "" {
+		if err := checkBarePolicy(c.policy); err != nil {
+			return nil, err
+		}
 		h.LoadBalancing = &LoadBalancing{SelectionPolicyRaw: caddyconfig.JSON(map[string]string{"policy": c.policy}, nil)}
 	}
 	if c.health != "" {
+		if !strings.HasPrefix(c.health, "/") {
+			return nil, fmt.Errorf("--health %s is no path: write /%[1]s", c.health)
+		}
 		h.HealthChecks = &HealthChecks{Active: &healthcheck.Active{URI: c.health, Interval: caddy.Duration(defaultQuickInterval)}}
 	}
 	return h, c.headers(h)

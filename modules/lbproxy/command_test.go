@@ -2,6 +2,7 @@ package lbproxy
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,19 +62,32 @@ func TestCommandConfig(t *testing.T) {
 	}
 }
 
+func TestCommandHelpNamesPolicies(t *testing.T) {
+	names := barePolicies()
+	for name, want := range map[string]bool{"round_robin": true, "consistent": true, "header": false, "weighted_round_robin": false} {
+		if slices.Contains(names, name) != want {
+			t.Errorf("%s is among %q: %v, want %v", name, names, !want, want)
+		}
+	}
+}
+
 func TestCommandRefusesBadFlags(t *testing.T) {
 	for name, c := range map[string]struct {
 		flags quickConfig
 		want  string
 	}{
-		"no backend":    {quickConfig{from: ":80"}, "--to"},
-		"path":          {quickConfig{from: "example.com/x", to: []string{"a"}}, "paths"},
-		"bad backend":   {quickConfig{from: ":80", to: []string{"ftp://a"}}, "ftp"},
-		"twice":         {quickConfig{from: ":80", to: []string{"a", "a:80"}}, "twice"},
-		"bad header":    {quickConfig{from: ":80", to: []string{"a"}, headerUp: []string{"nothing"}}, "header-up"},
-		"bad answer":    {quickConfig{from: ":80", to: []string{"a"}, headerDown: []string{":x"}}, "header-down"},
-		"scheme clash":  {quickConfig{from: ":80", to: []string{"http://a:443"}}, "443"},
-		"bad from port": {quickConfig{from: ":x", to: []string{"a"}}, "--from"},
+		"no backend":     {quickConfig{from: ":80"}, "--to"},
+		"path":           {quickConfig{from: "example.com/x", to: []string{"a"}}, "paths"},
+		"bad backend":    {quickConfig{from: ":80", to: []string{"ftp://a"}}, "ftp"},
+		"twice":          {quickConfig{from: ":80", to: []string{"a", "a:80"}}, "twice"},
+		"bad header":     {quickConfig{from: ":80", to: []string{"a"}, headerUp: []string{"nothing"}}, "header-up"},
+		"bad answer":     {quickConfig{from: ":80", to: []string{"a"}, headerDown: []string{":x"}}, "header-down"},
+		"scheme clash":   {quickConfig{from: ":80", to: []string{"http://a:443"}}, "443"},
+		"no such policy": {quickConfig{from: ":80", to: []string{"a"}, policy: "foo"}, "--policy: there is no selection policy 'foo': write one of client_ip_hash, consistent"},
+		"misspelt":       {quickConfig{from: ":80", to: []string{"a"}, policy: "least_requests"}, "did you mean least_request?"},
+		"with options":   {quickConfig{from: ":80", to: []string{"a"}, policy: "header"}, "write a Caddyfile, or one of client_ip_hash, consistent"},
+		"health no path": {quickConfig{from: ":80", to: []string{"a"}, health: "health"}, "write /health"},
+		"bad from port":  {quickConfig{from: ":x", to: []string{"a"}}, "--from"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := c.flags.build()
