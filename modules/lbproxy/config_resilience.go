@@ -223,33 +223,3 @@ func (c *PoolConfig) options(state *poolState) lb.Options {
 	}
 	return o
 }
-
-// ownedOption is the name of an option that is set and says how a pool works; empty if there is none. Retries and the transport may
-// differ among the handlers of a pool.
-func (c *PoolConfig) ownedOption() string {
-	l := c.LoadBalancing
-	if l == nil {
-		l = new(LoadBalancing)
-	}
-	for _, option := range []struct {
-		name string
-		set  bool
-	}{
-		{"health_checks", c.HealthChecks != nil},
-		{"circuit_breaker", c.CircuitBreakerRaw != nil},
-		{"update_frequency", c.UpdateFrequency != 0},
-		{"selection_policy", l.SelectionPolicyRaw != nil},
-		{"panic_threshold", l.PanicThreshold != 0},
-		{"overprovisioning", l.Overprovisioning != 0},
-		{"slow_start", l.SlowStart != nil},
-		{"queue", l.Queue != nil},
-		{"limits", l.Limits != nil},
-		{"adaptive_concurrency", l.AdaptiveConcurrency != nil},
-		{"drain_idle", l.DrainIdle != 0},
-	} {
-		if option.set {
-			return option.name
-		}
-	}
-	return ""
-}

@@ -101,17 +101,16 @@ func (a *attempt) connections() *h1.Host {
 // whyNoEngine says what of an http transport's configuration only Caddy's own module can do; nothing when the engine
 // can do all of it.
 func whyNoEngine(t *reverseproxy.HTTPTransport) string {
-	switch {
-	case slices.Contains(t.Versions, "3"):
-		return "it speaks HTTP/3"
-	case slices.Contains(t.Versions, "h2c"):
-		return "it speaks HTTP/2 without TLS"
-	case len(t.NetworkProxyRaw) > 0 || t.ForwardProxyURL != "":
-		return "it connects through a proxy"
-	case proxyOfEnvironment():
+	for _, o := range transportOptions {
+		if o.module == nil {
+			continue
+		}
+		if why := o.module(t); why != "" {
+			return why
+		}
+	}
+	if proxyOfEnvironment() {
 		return "the environment names a proxy to connect through"
-	case t.Compression != nil && *t.Compression:
-		return "it decompresses answers"
 	}
 	return ""
 }

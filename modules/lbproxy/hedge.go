@@ -81,10 +81,7 @@ func (h *Handler) provisionHedge() error {
 	if err := h.Hedge.validate(); err != nil {
 		return err
 	}
-	if err := hedgeObstacle(h.filters, h.pool.policy, h.pool.policyName()); err != nil {
-		return err
-	}
-	if err := h.ways.mayHedge(); err != nil {
+	if err := hedgeObstacle(&hedgeSetting{h.filters, h.pool.policy, h.pool.policyName(), h.ways.mayHedge}); err != nil {
 		return err
 	}
 	share := h.Hedge.MaxPercent

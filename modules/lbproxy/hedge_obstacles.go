@@ -3,7 +3,6 @@ package lbproxy
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -36,18 +35,6 @@ func (t *transports) mayHedge() error {
 	return nil
 }
 
-// hedgeObstacle says why filters and a policy do not go with hedging: what is done once for each request, or by one
-// goroutine at a time, cannot be hedged.
-func hedgeObstacle(filters *filter.Chain, policy lb.Policy, policyName string) error {
-	if name := filters.WatchesTries(); name != "" {
-		return fmt.Errorf("the filter %s looks at single tries, of which there would be two at once: move hedge to a handler without it", name)
-	}
-	if s, ok := policy.(stickyPolicy); ok && s.KeepsClients() {
-		return fmt.Errorf("lb_policy %s keeps clients on backends, and hedging would ask another one: leave one of both out", policyName)
-	}
-	return nil
-}
-
 // checkHedge says while a Caddyfile is adapted why the handler's requests cannot be hedged. What other errors there are
 // shows when the configuration is loaded.
 func (h *Handler) checkHedge() error {
@@ -73,14 +60,11 @@ func (h *Handler) checkHedge() error {
 	}
 	name, instance := emptyModule(selection.Namespace, "policy", policyRaw)
 	policy, _ := instance.(lb.Policy)
-	if err := hedgeObstacle(filters, policy, name); err != nil {
-		return err
-	}
 	raw := h.TransportRaw
 	if raw == nil {
 		raw = pool.TransportRaw
 	}
-	return pool.transportObstacle(raw)
+	return hedgeObstacle(&hedgeSetting{filters, policy, name, func() error { return pool.transportObstacle(raw) }})
 }
 
 // transportObstacle says what mayHedge will say of the transports that raw configures for the pool's backends.

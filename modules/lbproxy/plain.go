@@ -21,11 +21,6 @@ func (ex *exchange) isPlain() bool {
 		(r.TLS == nil || r.TLS.HandshakeComplete)
 }
 
-// mayBePlain reports whether nothing of the configuration changes requests or looks at them as they are sent.
-func (h *Handler) mayBePlain() bool {
-	return h.hedging == nil && !h.filters.ChangesUpstreamRequest() && (h.Headers == nil || h.Headers.Request == nil) && h.Rewrite == nil && len(h.retry.onAnswer) == 0 && len(h.retry.onFailure) == 0
-}
-
 func has(header http.Header, field string) bool {
 	_, ok := header[field]
 	return ok

@@ -3,6 +3,7 @@ package lbproxy
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -26,13 +27,13 @@ func (s sharedTransport) Destruct() error {
 // isSharable reports whether nothing of a transport belongs to the configuration that makes it: no module, and no
 // file that a reload is to read again.
 func isSharable(t *reverseproxy.HTTPTransport) bool {
-	if len(t.NetworkProxyRaw) > 0 || t.ForwardProxyURL != "" {
-		return false
+	for _, o := range transportOptions {
+		ofTLS := strings.HasPrefix(o.field, "TLS.")
+		if o.bound != nil && (!ofTLS || t.TLS != nil) && o.bound(t) {
+			return false
+		}
 	}
-	tls := t.TLS
-	//nolint:staticcheck // configurations may have the deprecated field
-	return tls == nil || (len(tls.CARaw) == 0 && len(tls.RootCAPEMFiles) == 0 &&
-		tls.ClientCertificateFile == "" && tls.ClientCertificateAutomate == "")
+	return true
 }
 
 // shared returns the pool's http transport with the configuration raw, from before a reload if there is one. It
