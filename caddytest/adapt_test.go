@@ -119,3 +119,18 @@ func validate(t *testing.T, adapted []byte) error {
 	}
 	return caddy.Validate(&cfg)
 }
+
+// TestExampleHasNoMistakes adapts the example, which people begin with.
+func TestExampleHasNoMistakes(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("..", "Caddyfile.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, warnings, err := adapt(string(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range warnings {
+		t.Errorf("%s:%d: %s", w.File, w.Line, w.Message)
+	}
+}

@@ -23,6 +23,7 @@ func TestStricterThanStock(t *testing.T) {
 		{"reverse_proxy unix//x unix//x\n", "list it once, with a larger weight"},
 		{"reverse_proxy a:0\n", "one number from 1 to 65535"},
 		{"reverse_proxy unix/\n", "write host:port or unix//path"},
+		{"reverse_proxy unix:/run/x.sock\n", "write unix//run/x.sock"},
 		{"reverse_proxy a:1 {\n lb_retries -1\n}\n", "like 2"},
 		{"reverse_proxy a:1 {\n health_uri /\n health_interval -1s\n}\n", "longer than 0"},
 		{"reverse_proxy a:1 {\n health_uri /\n health_port 99999\n}\n", "from 1 to 65535"},

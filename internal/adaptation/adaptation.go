@@ -68,8 +68,12 @@ func Value[T any](a *Adaptation, key string, fresh func() T) T {
 	return v
 }
 
-// Warn adds a warning to what the adapter returns.
+// Warn adds a warning to what the adapter returns. One that is there already, as of a snippet that is imported twice, is
+// not added again.
 func (a *Adaptation) Warn(w caddyconfig.Warning) {
+	if a.list != nil && slices.Contains(*a.list, w) {
+		return
+	}
 	told.add(w.Message)
 	if a.list == nil {
 		caddy.Log().Named("config.adapter.caddyfile").Warn(w.Message, zap.String("file", w.File), zap.Int("line", w.Line))

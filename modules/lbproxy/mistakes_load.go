@@ -14,10 +14,22 @@ import (
 )
 
 // warn logs warnings about the configuration that is loaded, but for those that its adaptation in this process gave.
-func (a *App) warn(texts ...string) {
+func (a *App) warn(texts ...string) { a.warnAt(nil, texts...) }
+
+// warnOfPool is warn about a pool. The place is known if the pool was adapted in this process; its adaptation had no list
+// for warnings if the file has no lb_proxy.
+func (a *App) warnOfPool(name string, c *PoolConfig, texts ...string) {
+	var at []zap.Field
+	if note, ok := adaptation.Noted[poolNote](poolKey{name, c.Upstreams}); ok {
+		at = []zap.Field{zap.String("file", note.place.File), zap.Int("line", note.place.Line)}
+	}
+	a.warnAt(at, texts...)
+}
+
+func (a *App) warnAt(at []zap.Field, texts ...string) {
 	for _, text := range texts {
 		if !a.told[text] {
-			a.log.Warn(text)
+			a.log.Warn(text, at...)
 		}
 	}
 }
@@ -32,7 +44,7 @@ func (a *App) markUsed(h *Handler) {
 // warnOfWhole logs what only the whole configuration shows: pools that nothing uses, and handlers that no request reaches.
 func (a *App) warnOfWhole() {
 	for _, name := range slices.Sorted(maps.Keys(a.unused)) {
-		a.warn(unusedText(name))
+		a.warnOfPool(name, a.unused[name], unusedText(name))
 	}
 	app, err := a.ctx.AppIfConfigured("http")
 	if err != nil {

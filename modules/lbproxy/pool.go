@@ -83,7 +83,7 @@ func newPool(ctx caddy.Context, app *App, name string, anonymous bool, config *P
 	if err != nil {
 		return nil, config.located(name, anonymous, err)
 	}
-	app.warn(mistakes...)
+	app.warnOfPool(named(name, anonymous), config, mistakes...)
 	return p, nil
 }
 
