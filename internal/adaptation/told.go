@@ -14,7 +14,7 @@ var told messages
 func (m *messages) add(text string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.counts == nil {
+	if m.counts == nil || len(m.counts) >= maxNotes { // whoever adapts that much loads nothing
 		m.counts = make(map[string]int)
 	}
 	m.counts[text]++

@@ -43,12 +43,7 @@ func (h *Handler) tellMistakes(helper httpcaddyfile.Helper) {
 	for _, w := range h.warnings {
 		a.Warn(w)
 	}
-	for word, at := range h.words {
-		if file.pools[word] != nil {
-			at.Message = poolAsAddressText(word)
-			a.Warn(at)
-		}
-	}
+	file.tellWords(a, h.words, "")
 	for name := range file.pools {
 		if h.usesPool(name) {
 			a.Retract(file.unused[name])
@@ -67,12 +62,7 @@ func newWholeFile(a *adaptation.Adaptation, option any) *wholeFile {
 		for _, w := range note.warnings {
 			a.Warn(w)
 		}
-		for word, at := range note.words {
-			if word != name && f.pools[word] != nil {
-				at.Message = poolAsAddressText(word)
-				a.Warn(at)
-			}
-		}
+		f.tellWords(a, note.words, name)
 		if a.Whole() {
 			w := note.place
 			w.Message = unusedText(name)
@@ -81,6 +71,17 @@ func newWholeFile(a *adaptation.Adaptation, option any) *wholeFile {
 		}
 	}
 	return f
+}
+
+// tellWords warns of addresses that are names of pools, in the order of the names. own is the pool whose addresses they are.
+func (f *wholeFile) tellWords(a *adaptation.Adaptation, words map[string]caddyconfig.Warning, own string) {
+	for _, word := range slices.Sorted(maps.Keys(words)) {
+		if word != own && f.pools[word] != nil {
+			w := words[word]
+			w.Message = poolAsAddressText(word)
+			a.Warn(w)
+		}
+	}
 }
 
 // usesPool reports whether requests of the handler may go to the named pool.
