@@ -50,7 +50,7 @@ func (a *App) warnOfWhole() {
 	if err != nil {
 		return // nothing is served
 	}
-	site := new(reach)
+	site := new(coverage)
 	for _, server := range app.(*caddyhttp.App).Servers {
 		site.walk(server.Routes, "")
 		if server.Errors != nil {
@@ -63,14 +63,14 @@ func (a *App) warnOfWhole() {
 	a.warn(site.unreachable...)
 }
 
-// reach looks at the routes of a configuration.
-type reach struct {
+// coverage looks at the routes of a configuration.
+type coverage struct {
 	unreachable []string // warnings
 }
 
 // walk looks at a list of routes that is behind a handler which takes every request, or none if before is empty. It
 // returns the label of such a handler of the list itself.
-func (s *reach) walk(routes caddyhttp.RouteList, before string) string {
+func (s *coverage) walk(routes caddyhttp.RouteList, before string) string {
 	grouped := make(map[string]bool)
 	for _, route := range routes {
 		after := before
@@ -92,7 +92,7 @@ func (s *reach) walk(routes caddyhttp.RouteList, before string) string {
 }
 
 // look looks at one handler behind before. It returns its label if it takes every request.
-func (s *reach) look(handler any, before string) string {
+func (s *coverage) look(handler any, before string) string {
 	switch h := handler.(type) {
 	case *Handler:
 		if before != "" {
