@@ -62,7 +62,7 @@ func appendTarget(p []byte, r *http.Request, host string) ([]byte, error) {
 	}
 	if u.ForceQuery || u.RawQuery != "" {
 		p = append(p, '?')
-		p = append(p, u.RawQuery...)
+		p = appendQuery(p, u.RawQuery)
 	}
 	for _, c := range p[from:] {
 		if !syntax.IsTargetChar(c) {
@@ -70,6 +70,19 @@ func appendTarget(p []byte, r *http.Request, host string) ([]byte, error) {
 		}
 	}
 	return p, nil
+}
+
+// appendQuery appends a query. A "#" in it would be the end of the target to some servers and a part of it to others, so it is escaped,
+// as net/url does in paths.
+func appendQuery(p []byte, query string) []byte {
+	for {
+		before, after, found := strings.Cut(query, "#")
+		p = append(p, before...)
+		if !found {
+			return p
+		}
+		p, query = append(p, "%23"...), after
+	}
 }
 
 func appendOpaque(p []byte, u *url.URL) []byte {
@@ -91,7 +104,7 @@ func hostOf(x *Exchange) (string, error) {
 		}
 		host = ascii
 	}
-	if !httpguts.ValidHostHeader(host) {
+	if !syntax.IsHost(host) {
 		return "", unsendable("host %.64q", host)
 	}
 	return host, nil

@@ -5,6 +5,7 @@ const (
 	tokenChar  = 1 << iota // RFC 9110, section 5.6.2
 	valueChar              // of a field's value: visible characters, obs-text, space and tab (section 5.5)
 	targetChar             // of a request target: anything but controls and space
+	hostChar               // of a registered name: unreserved characters and sub-delims (RFC 3986, section 3.2.2)
 )
 
 var classes = func() (t [256]uint8) {
@@ -18,6 +19,9 @@ var classes = func() (t [256]uint8) {
 	}
 	for _, c := range "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" {
 		t[c] |= tokenChar
+	}
+	for _, c := range "-._~!$&'()*+,;=0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" {
+		t[c] |= hostChar
 	}
 	return t
 }()

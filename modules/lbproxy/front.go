@@ -82,7 +82,7 @@ func (f *front) onConnection(ctx context.Context, _ net.Conn) context.Context {
 			return
 		}
 		hs.ConnState = f.arrivals.note
-		engine, handler := f.engine(), endingAmbiguous(hs.Handler)
+		engine, handler := f.engine(), endingAmbiguous(closeOld(hs.Handler))
 		hs.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !engine.Adopt(w, r) {
 				handler.ServeHTTP(w, r)

@@ -1,6 +1,7 @@
 package lbproxy
 
 import (
+	"net/http"
 	"slices"
 	"sync"
 
@@ -70,4 +71,15 @@ func (r *frontRegistry) draining() []*h1server.Server {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.ending)
+}
+
+// closeOld has the connection of an HTTP/1.0 request end that asks for it: net/http keeps one with both "keep-alive" and "close", of
+// which the latter counts (RFC 9112, section 9.3).
+func closeOld(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 1 && r.ProtoMinor == 0 && r.Close {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddylb/caddy-lb/internal/h1"
+	"github.com/caddylb/caddy-lb/internal/syntax"
 )
 
 // isPlain reports whether the request goes to backends as it came, except for the fields that every proxy removes and adds, and
@@ -16,9 +17,9 @@ func (ex *exchange) isPlain() bool {
 	h, r := ex.h, ex.in
 	return h.plain && !h.logger.Core().Enabled(zapcore.DebugLevel) &&
 		r.ContentLength == 0 && len(r.Trailer) == 0 && // no body: servers say -1 when they do not know, and Caddy wraps an empty one
-		r.Method != http.MethodConnect && r.Host != "" && r.URL.Host == "" && r.URL.Opaque == "" &&
+		r.Method != http.MethodConnect && r.Host != "" && r.URL.Host == "" && r.URL.Opaque == "" && r.URL.Scheme == "" && r.URL.Path != "*" && syntax.IsHost(r.Host) &&
 		!has(r.Header, "Te") && !has(r.Header, "Via") && !has(r.Header, "Expect") && isUsualConnection(r.Header["Connection"]) &&
-		(r.TLS == nil || r.TLS.HandshakeComplete)
+		(r.ProtoMajor == 1 || !has(r.Header, "Content-Length")) && (r.TLS == nil || r.TLS.HandshakeComplete)
 }
 
 func has(header http.Header, field string) bool {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -41,6 +42,9 @@ func (ex *exchange) prepare() *failure {
 // what a proxy adds.
 func (ex *exchange) prepareCopy() *failure {
 	h := ex.h
+	if f := ex.unfit(); f != nil {
+		return f
+	}
 	ex.copyRequest()
 	if h.Rewrite != nil && h.Rewrite.Rewrite(ex.out, ex.repl) && (h.Rewrite.Method == http.MethodGet || h.Rewrite.Method == http.MethodHead) {
 		ex.out.ContentLength, ex.out.Body = 0, nil
@@ -63,8 +67,12 @@ func (ex *exchange) copyRequest() {
 	ex.out = ex.in.WithContext(&ex.first)
 	ex.url = *ex.in.URL
 	ex.url.Scheme, ex.url.Host, ex.url.User = "", "", nil
+	ex.url.RawQuery = strings.ReplaceAll(ex.url.RawQuery, "#", "%23") // as the engine writes it
 	ex.out.URL = &ex.url
 	ex.out.Header = cloneHeader(ex.in.Header, addedFields)
+	if ex.in.ProtoMajor > 1 {
+		trimValues(ex.out.Header)
+	}
 	ex.out.Trailer = nil
 	ex.out.Close = false
 }
@@ -96,10 +104,6 @@ func cloneHeader(header http.Header, room int) http.Header {
 // prepareHeader removes what belongs to the client's connection and adds what a proxy has to say.
 func (ex *exchange) prepareHeader() {
 	header := ex.out.Header
-	if _, ok := header["User-Agent"]; !ok {
-		// An empty value keeps net/http from adding its own.
-		ex.set(header, "User-Agent", 0, "")
-	}
 	if ex.in.TLS != nil && !ex.in.TLS.HandshakeComplete {
 		header["Early-Data"] = []string{"1"} // RFC 8470, section 5.2
 	}
@@ -118,6 +122,10 @@ func (ex *exchange) prepareHeader() {
 	if ex.upgrade != "" {
 		header["Connection"] = []string{"Upgrade"}
 		header["Upgrade"] = []string{ex.upgrade}
+	}
+	if _, ok := header["User-Agent"]; !ok {
+		// An empty value keeps net/http from adding its own, also where Connection nominates the field.
+		ex.set(header, "User-Agent", 0, "")
 	}
 	ex.addForwarded()
 	if prior := header["Via"]; len(prior) > 0 {
