@@ -49,11 +49,20 @@ func (x *exchange) limitWriting() {
 // skipEmptyLines skips what some old clients send behind a POST and does not belong to its body (RFC 9112, section 2.2). It waits for
 // what follows, and reports false when that is nothing.
 func (c *conn) skipEmptyLines() bool {
-	for range 4 {
-		if p, _ := c.br.Peek(1); p[0] != '\r' && p[0] != '\n' {
-			break
+	for range 2 {
+		n := 0
+		switch p, _ := c.br.Peek(1); p[0] {
+		case '\n':
+			n = 1
+		case '\r':
+			if p, err := c.br.Peek(2); err != nil || p[1] != '\n' {
+				return err == nil // a CR alone belongs to what follows, and is refused with it
+			}
+			n = 2
+		default:
+			return true
 		}
-		_, _ = c.br.Discard(1)
+		_, _ = c.br.Discard(n)
 		if !c.await() {
 			return false
 		}
