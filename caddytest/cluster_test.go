@@ -92,16 +92,16 @@ func TestClusterSharesOrdersOfAnonymousPools(t *testing.T) {
 	r := StartRedis(t)
 	b := NewBackends(t, "A", "B", "C")
 	all := startClustered(t, r, 2, b)
-	pool := b[0].Addr + "+1"
+	pool := func(s *Server) string { return "127.0.0.1:" + s.vars["PORT2"] }
 	state := func(want string) func(*Server) bool {
-		return func(s *Server) bool { return s.backend(pool, b[1].Addr).State == want }
+		return func(s *Server) bool { return s.backend(pool(s), b[1].Addr).State == want }
 	}
-	all[0].patch(pool, b[1].Addr, `{"drain":true}`)
+	all[0].patch(pool(all[0]), b[1].Addr, `{"drain":true}`)
 	spreads(t, "the drain is with all", all, state("drained"))
 	if got := all[1].backend("p", b[1].Addr).State; got != "up" {
 		t.Errorf("in a pool with a name the backend is %s", got)
 	}
-	all[1].patch(pool, b[1].Addr, `{"drain":false}`)
+	all[1].patch(pool(all[1]), b[1].Addr, `{"drain":false}`)
 	spreads(t, "the drain is taken back", all, state("up"))
 }
 

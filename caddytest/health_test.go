@@ -102,7 +102,7 @@ func TestDeadBackendSurfacesInNoRequest(t *testing.T) {
 			}
 		}
 	}
-	if got := s.backend(b[0].Addr+"+2", b[1].Addr).Failures; got == 0 {
+	if got := s.backend("127.0.0.1:"+s.vars["PORT"], b[1].Addr).Failures; got == 0 {
 		t.Error("the dead backend was never tried, so the test shows nothing")
 	}
 }

@@ -115,12 +115,12 @@ func TestWebSocketThroughTheServer(t *testing.T) {
 	if _, err := io.ReadFull(r, got); err != nil || string(got) != "hello world" {
 		t.Errorf("the stream came back as %q, %v", got, err)
 	}
-	if n := s.metric("caddy_lb_backend_active_requests", "pool", b[0].Addr, "backend", b[0].Addr); n != 1 {
+	if n := s.metric("caddy_lb_backend_active_requests", "pool", "127.0.0.1:"+s.vars["PORT"], "backend", b[0].Addr); n != 1 {
 		t.Errorf("%v requests are under way while the stream is open, want 1", n)
 	}
 	conn.Close()
 	eventually(t, "the stream's place is given back", func() bool {
-		return s.metric("caddy_lb_backend_active_requests", "pool", b[0].Addr, "backend", b[0].Addr) == 0
+		return s.metric("caddy_lb_backend_active_requests", "pool", "127.0.0.1:"+s.vars["PORT"], "backend", b[0].Addr) == 0
 	})
 }
 

@@ -147,7 +147,7 @@ func TestQueueOfAnonymousPoolOverReload(t *testing.T) {
 	g.next(t)
 	for i := range 4 {
 		waiters = append(waiters, s.wait(fmt.Sprint("/", i)))
-		eventually(t, "it waits", func() bool { return s.coping(b[0].Addr).Queued == i+1 })
+		eventually(t, "it waits", func() bool { return s.coping("127.0.0.1:"+s.vars["PORT"]).Queued == i+1 })
 		s.mustReload(config + strings.Repeat("\n", i+1))
 	}
 	s.mustReload(strings.Replace(config, "max_requests 1", "max_requests 2", 1))
@@ -168,7 +168,7 @@ func TestQueueOfAnonymousPoolOverReload(t *testing.T) {
 			t.Errorf("status %d", r.Status)
 		}
 	}
-	eventually(t, "nobody waits", func() bool { return s.coping(b[0].Addr).Queued == 0 })
+	eventually(t, "nobody waits", func() bool { return s.coping("127.0.0.1:"+s.vars["PORT"]).Queued == 0 })
 }
 
 // Under load and one reload after another, with edits of places and backends, every request is served.

@@ -28,6 +28,7 @@ type Pool struct {
 	shares     map[*Backend]*share
 	total      atomic.Int64
 	generation uint64
+	set        uint64      // counts the sets that were given to Update
 	ramp       *time.Timer // publishes the next step of slow starts; nil while there are none
 	lined      []*Backend  // whose released places wake the queue
 	closed     bool
@@ -64,6 +65,15 @@ func (p *Pool) Close() {
 	p.lineUp(nil)
 }
 
+// Identify gives the pool the name and the queue that are known only after it was made. Nobody may use the pool yet but who updates it.
+func (p *Pool) Identify(name string, queue *Queue) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lineUp(nil)
+	p.name, p.options.Queue = name, queue
+	p.lineUp(p.Snapshot().Members)
+}
+
 // Name identifies the pool in logs, metrics and the admin API.
 func (p *Pool) Name() string { return p.name }
 
@@ -93,7 +103,12 @@ func (p *Pool) Update(members []*Member) error {
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.publish(sorted)
+	p.set++
+	if err := p.publish(sorted); err != nil {
+		p.set--
+		return err
+	}
+	return nil
 }
 
 // Refresh publishes the members again with the health, drains and weight overrides that hold now.
@@ -122,7 +137,7 @@ func (p *Pool) publish(configured []*Member) error {
 	if !same {
 		generation++
 	}
-	next := &Snapshot{Members: members}
+	next := &Snapshot{Members: members, Set: p.set}
 	for _, group := range byPriority(members) {
 		next.ramping = applyRamps(group, &p.options, now) || next.ramping
 		next.Tiers = append(next.Tiers, newTier(group, generation))
@@ -230,10 +245,11 @@ func (p *Pool) lineUp(members []*Member) {
 
 // effective copies the configured members, with the weights that hold now and this pool's own counters.
 func (p *Pool) effective(configured []*Member) ([]*Member, map[*Backend]*share) {
-	members := make([]*Member, len(configured))
+	members, slab := make([]*Member, len(configured)), make([]Member, len(configured))
 	shares := make(map[*Backend]*share, len(configured))
 	for i, c := range configured {
-		m := *c
+		m := &slab[i]
+		*m = *c
 		m.configured, m.Weight = c.Weight, c.Backend.Weight(c.Weight)
 		m.adaptive = p.options.Adaptive
 		m.share = p.shares[c.Backend]
@@ -241,7 +257,7 @@ func (p *Pool) effective(configured []*Member) ([]*Member, map[*Backend]*share) 
 			m.share = &share{total: &p.total}
 		}
 		shares[c.Backend] = m.share
-		members[i] = &m
+		members[i] = m
 	}
 	return members, shares
 }

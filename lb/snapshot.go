@@ -8,6 +8,9 @@ type Snapshot struct {
 	// Members is every member of the pool, in canonical order of their addresses.
 	Members []*Member
 
+	// Set is the number of the set of members that the pool was given: equal for the snapshots of one [Pool.Update].
+	Set uint64
+
 	// Tiers are the members by priority, lowest number first; backups are the last of them. A request goes to a tier
 	// drawn by load, and when that has no member for it to the first other one that has.
 	Tiers []*Tier

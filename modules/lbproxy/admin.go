@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
-
-	"github.com/caddylb/caddy-lb/lb"
 )
 
 func init() {
@@ -52,7 +49,7 @@ func listPools(w http.ResponseWriter, r *http.Request) error {
 	out := struct {
 		Pools []PoolStatus `json:"pools"`
 	}{Pools: []PoolStatus{}}
-	for _, p := range runningPools() {
+	for _, p := range shownPools() {
 		out.Pools = append(out.Pools, p.status())
 	}
 	return writeJSON(w, out)
@@ -64,30 +61,25 @@ func onePool(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.Path == "/lb/pools/" {
 		return listPools(w, r)
 	}
-	name, rest, hasRest := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/lb/pools/"), "/")
-	p, err := findPool(name)
+	p, rest, err := splitPoolPath(strings.TrimPrefix(r.URL.EscapedPath(), "/lb/pools/"))
 	if err != nil {
 		return err
 	}
-	if !hasRest || rest == "" {
+	if rest == "" {
 		if r.Method != http.MethodGet {
 			return methodNotAllowed(w, http.MethodGet)
 		}
 		return writeJSON(w, p.status())
 	}
-	escaped, ok := strings.CutPrefix(rest, "backends/")
+	address, ok := strings.CutPrefix(rest, "backends/")
 	if !ok {
 		return notFound("no such resource of a pool: there is backends/<address>")
 	}
-	address, err := url.PathUnescape(escaped)
-	if err != nil {
-		return badRequest(err)
-	}
-	m := p.Snapshot().Find(address)
-	e := (*p.entries.Load())[memberBackend(m)]
-	if m == nil || e == nil {
+	found, ok := p.find(address)
+	if !ok {
 		return notFound(fmt.Sprintf("pool %s has no backend %s", p.Name(), address))
 	}
+	p, m, e := found.pool, found.Member, found.entry
 	switch r.Method {
 	case http.MethodGet:
 		return writeJSON(w, p.backendStatus(e, m))
@@ -95,26 +87,6 @@ func onePool(w http.ResponseWriter, r *http.Request) error {
 		return patchBackend(w, r, p, m, e)
 	}
 	return methodNotAllowed(w, http.MethodGet, http.MethodPatch)
-}
-
-func memberBackend(m *lb.Member) *lb.Backend {
-	if m == nil {
-		return nil
-	}
-	return m.Backend
-}
-
-func findPool(escaped string) (*pool, error) {
-	name, err := url.PathUnescape(escaped)
-	if err != nil {
-		return nil, badRequest(err)
-	}
-	for _, p := range runningPools() {
-		if p.Name() == name {
-			return p, nil
-		}
-	}
-	return nil, notFound("there is no pool " + name)
 }
 
 func writeJSON(w http.ResponseWriter, v any) error {

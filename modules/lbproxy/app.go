@@ -8,8 +8,10 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddylb/caddy-lb/internal/module"
 )
@@ -26,8 +28,13 @@ type App struct {
 
 	shared map[string]*pool // the named pools, which stay as they are once provisioned
 
-	mu    sync.Mutex
-	pools map[string]*pool // those and the anonymous ones
+	mu        sync.Mutex
+	http      *caddyhttp.App   // whose servers have the handlers; nil without one
+	anonymous []*pool          // those of handlers
+	byKey     map[string]*pool // all of them, as far as they are identified
+
+	identifying sync.Once
+	identified  atomic.Bool // identifyAll is done
 
 	overrides overrides
 
@@ -44,17 +51,17 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision builds the named pools.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.pools, a.shared = make(map[string]*pool), make(map[string]*pool)
+	a.shared, a.byKey = make(map[string]*pool), make(map[string]*pool)
 	a.warnings = newWarnings(ctx, a.Pools)
 	for _, name := range slices.Sorted(maps.Keys(a.Pools)) {
 		if name == "" {
 			return fmt.Errorf("a pool needs a name")
 		}
-		p, err := newPool(ctx, a, name, false, a.Pools[name])
+		p, err := newPool(ctx, a, namedIdentity(name), false, a.Pools[name])
 		if err != nil {
 			return err
 		}
-		a.pools[name], a.shared[name] = p, p
+		a.shared[name], a.byKey[p.key] = p, p
 	}
 	if err := a.overrides.join(ctx); err != nil {
 		return err
@@ -65,6 +72,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 // Start begins the checks and lookups of all pools. It returns when every check that is to hold back the
 // configuration had its first result.
 func (a *App) Start() error {
+	a.identifyAll()
 	var wg sync.WaitGroup
 	for _, p := range a.listPools() {
 		wg.Go(p.start)
@@ -111,15 +119,22 @@ func (a *App) named(name string) (*pool, error) {
 // HasPool reports whether there is a pool of this name, for filters that send requests to one.
 func (a *App) HasPool(name string) bool { return a.shared[name] != nil }
 
-// anonymousPool builds the pool of one handler.
+// anonymousPool builds the pool of one handler. Which pool it is will be known when all handlers are provisioned.
 func (a *App) anonymousPool(ctx caddy.Context, config *PoolConfig) (*pool, error) {
-	return a.addAnonymous(poolName(config.Upstreams), func(name string) (*pool, error) {
-		return newPool(ctx, a, name, true, config)
-	})
+	p, err := newPool(ctx, a, identity{name: provisionalName(config.Upstreams)}, true, config)
+	if err != nil {
+		return nil, err
+	}
+	p.written = provisionedPlace(ctx)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.anonymous = append(a.anonymous, p)
+	return p, nil
 }
 
-// poolName is what a pool that was given no name is called: its first address, and how many more there are.
-func poolName(upstreams []*Upstream) string {
+// provisionalName is what a pool that was given no name is called until its place is known: its first address, and how many more
+// there are.
+func provisionalName(upstreams []*Upstream) string {
 	switch n := len(upstreams); n {
 	case 0:
 		return "dynamic"
@@ -130,36 +145,28 @@ func poolName(upstreams []*Upstream) string {
 	}
 }
 
-// addAnonymous has a pool made under the given name, or under one like it that is free.
-func (a *App) addAnonymous(name string, build func(name string) (*pool, error)) (*pool, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	unique := name
-	for i := 2; a.pools[unique] != nil; i++ {
-		unique = fmt.Sprintf("%s#%d", name, i)
+// belongTo notes the http app that a handler is provisioned for. Caddy's list of apps must not be looked at later, when requests may come in
+// while it still changes.
+func (a *App) belongTo(ctx caddy.Context) {
+	for _, m := range ctx.Modules() {
+		if app, ok := m.(*caddyhttp.App); ok {
+			a.mu.Lock()
+			a.http = app
+			a.mu.Unlock()
+		}
 	}
-	p, err := build(unique)
-	if err != nil {
-		return nil, err
-	}
-	a.pools[unique] = p
-	return p, nil
 }
 
-// removeAnonymous forgets a pool and gives back what it holds.
-func (a *App) removeAnonymous(p *pool) {
-	a.mu.Lock()
-	delete(a.pools, p.Name())
-	a.mu.Unlock()
-	p.release()
-}
-
-// listPools returns all pools, by name.
+// listPools returns the pools of the configuration and of its handlers, by name.
 func (a *App) listPools() []*pool {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.SortedFunc(maps.Values(a.pools), func(x, y *pool) int { return cmp.Compare(x.Name(), y.Name()) })
+	all := slices.AppendSeq(slices.Clone(a.anonymous), maps.Values(a.shared))
+	a.mu.Unlock()
+	slices.SortFunc(all, compareNames)
+	return all
 }
+
+func compareNames(x, y *pool) int { return cmp.Compare(x.Name(), y.Name()) }
 
 // acquirePool finds the handler's pool: a named one, or one of its own.
 func (h *Handler) acquirePool(ctx caddy.Context) (*pool, error) {
@@ -168,6 +175,7 @@ func (h *Handler) acquirePool(ctx caddy.Context) (*pool, error) {
 		return nil, err
 	}
 	app := mod.(*App)
+	app.belongTo(ctx)
 	h.app = app
 	if h.PoolName == "" {
 		return app.anonymousPool(ctx, &h.PoolConfig)

@@ -81,10 +81,10 @@ func (ex *exchange) begin() (*attempt, *failure) {
 	if ex.tries > 0 {
 		ex.base.askAgain(ex.in)
 	}
-	own := ex.ways == ex.pool.ways // it may be the pool's that was inherited last
-	ex.pool = ex.base.serving(ex.in)
-	if own {
-		ex.ways = ex.pool.ways
+	if ex.again > 0 {
+		ex.inherit()
+	} else {
+		ex.goBy(ex.base)
 	}
 	if b := ex.pool.breaker; b != nil && !b.OK() {
 		f := newFailure(causeUnavailable, errBreakerOpen)
@@ -119,14 +119,14 @@ func (ex *exchange) begin() (*attempt, *failure) {
 // choose picks a backend and takes a place on it. A place that was free at the pick may be gone; the backend is
 // then full, and the next pick passes it over.
 func (ex *exchange) choose() *lb.Member {
-	s := ex.pool.Snapshot()
+	s := ex.snapshot()
 	if len(s.Trials) > 0 {
 		if m := ex.tryOut(s); m != nil {
 			return m
 		}
 	}
 	for {
-		m := selection.Choose(ex.pool.Snapshot(), &ex.pick)
+		m := selection.Choose(ex.snapshot(), &ex.pick)
 		if m == nil || m.Acquire() {
 			return m
 		}

@@ -17,7 +17,7 @@ func TestPoolBeginsWithWhatChecksFoundMeanwhile(t *testing.T) {
 	})
 	startProxy(t, upstreams(b.URL)+`,"health_checks":{"checks":[{"check":{"kind":"http"},"interval":"10ms","timeout":"10s"}]}`)
 	running := runningPools()[0]
-	made, err := running.blueprint.newPool("made", true, running.specs)
+	made, err := running.blueprint.newPool(identity{name: "made"}, true, running.specs)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,9 +30,9 @@ type blueprint struct {
 	events *caddyevents.App
 }
 
-// newBlueprint loads the modules of config, for the pool of the given name. The transport is made ready for specs.
+// newBlueprint loads the modules of config, for the pool owner, which is empty when it is not known yet. The transport is made ready for specs.
 // On error it has given back whatever it took.
-func newBlueprint(ctx caddy.Context, name string, config *PoolConfig, specs []memberSpec) (*blueprint, error) {
+func newBlueprint(ctx caddy.Context, owner string, config *PoolConfig, specs []memberSpec) (*blueprint, error) {
 	b := &blueprint{config: config, ctx: ctx}
 	events, err := ctx.App("events")
 	if err != nil {
@@ -43,7 +43,7 @@ func newBlueprint(ctx caddy.Context, name string, config *PoolConfig, specs []me
 		return nil, err
 	}
 	b.keyer, _ = b.policy.(selection.Keyer)
-	if b.ways, err = newTransports(ctx, name, config.TransportRaw, variantsOf(specs)); err != nil {
+	if b.ways, err = newTransports(ctx, owner, config.TransportRaw, variantsOf(specs)); err != nil {
 		return nil, err
 	}
 	if err := b.provisionGuests(); err != nil {

@@ -47,9 +47,9 @@ type requestBody struct {
 	changed sync.Cond  // a read of src has ended, or the use of a reader
 	reading bool       // src is being read, by one goroutine
 	kept    *bytes.Buffer
-	ahead   *part // read apart for the current reader, and too much to keep
-	lost    bool  // kept is not the whole of what was read
-	err     error // how src ended
+	ahead   *bodyPart // read apart for the current reader, and too much to keep
+	lost    bool      // kept is not the whole of what was read
+	err     error     // how src ended
 	current *bodyReader
 }
 
@@ -204,7 +204,7 @@ func (b *requestBody) drop() {
 
 func (b *requestBody) dropAhead() {
 	if b.ahead != nil {
-		parts.Put(b.ahead)
+		bodyParts.Put(b.ahead)
 		b.ahead = nil
 	}
 }

@@ -20,13 +20,13 @@ type bodyReader struct {
 	inside bool // it reads the client's body itself just now
 }
 
-// part is memory for what is read apart, as much as a frame of HTTP/2 holds by default.
-type part struct {
+// bodyPart is memory for what is read apart, as much as a frame of HTTP/2 holds by default.
+type bodyPart struct {
 	mem  [16 << 10]byte
 	rest []byte // what was not taken yet
 }
 
-var parts = sync.Pool{New: func() any { return new(part) }}
+var bodyParts = sync.Pool{New: func() any { return new(bodyPart) }}
 
 // Read implements io.Reader.
 func (r *bodyReader) Read(p []byte) (int, error) {
@@ -84,7 +84,7 @@ func (r *bodyReader) readSource(p []byte) (int, error) {
 
 // readApart reads a part of the client's body for r, or for whoever comes after it.
 func (b *requestBody) readApart(r *bodyReader) {
-	memory := parts.Get().(*part)
+	memory := bodyParts.Get().(*bodyPart)
 	n, err := b.next(memory.mem[:])
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -93,7 +93,7 @@ func (b *requestBody) readApart(r *bodyReader) {
 		memory.rest = memory.mem[:n]
 		b.ahead = memory
 	} else {
-		parts.Put(memory)
+		bodyParts.Put(memory)
 	}
 	b.changed.Broadcast()
 }

@@ -32,23 +32,25 @@ func startSites(t *testing.T, sites string) *proxy {
 // startSitesWith is startSites with more global options.
 func startSitesWith(t *testing.T, options, sites string) *proxy {
 	t.Helper()
+	return startSitesOf(t, options, func() string { return sites })
+}
+
+// startSitesOf is startSitesWith for sites that are made again, with other ports, if one that was
+// free is taken meanwhile.
+func startSitesOf(t *testing.T, options string, sites func() string) *proxy {
+	t.Helper()
 	p := &proxy{t: t}
 	transport := &http.Transport{DisableCompression: true}
 	p.client = &http.Client{Transport: transport, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}
-	// A port found free may be taken before the server listens on it; then others are tried.
-	err := errors.New("not loaded")
-	for attempt := 0; err != nil; attempt++ {
+	for left := 5; ; left-- {
 		p.address = freeAddress(t)
-		_, port, _ := strings.Cut(p.address, ":")
-		text := "{\nadmin off\npersist_config off\nstorage_check off\nstorage_clean_interval off\n" + options + "\n}\n" +
-			strings.ReplaceAll(sites, "{PORT}", port)
-		var adapted []byte
-		if adapted, _, err = caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"}); err != nil {
-			t.Fatal(err)
+		err := p.tryLoadSites(options, sites())
+		if err == nil {
+			break
 		}
-		if err = caddy.Load(adapted, true); err != nil && (attempt == 3 || !strings.Contains(err.Error(), "address already in use")) {
+		if left == 0 || !strings.Contains(err.Error(), "address already in use") {
 			t.Fatal(err)
 		}
 	}
@@ -59,6 +61,25 @@ func startSitesWith(t *testing.T, options, sites string) *proxy {
 		}
 	})
 	return p
+}
+
+// loadSites replaces the configuration by sites of a Caddyfile.
+func (p *proxy) loadSites(sites string) {
+	p.t.Helper()
+	if err := p.tryLoadSites("", sites); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *proxy) tryLoadSites(options, sites string) error {
+	_, port, _ := strings.Cut(p.address, ":")
+	text := "{\nadmin off\npersist_config off\nstorage_check off\nstorage_clean_interval off\n" + options + "\n}\n" +
+		strings.ReplaceAll(sites, "{PORT}", port)
+	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		return err
+	}
+	return caddy.Load(adapted, true)
 }
 
 // asAsked answers with the status and the header that the request's path and query ask for.

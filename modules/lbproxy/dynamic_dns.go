@@ -27,6 +27,7 @@ const maxDynamicNames = 1024
 // at once, refreshed in the background when it is old, and kept while DNS is away.
 type dnsSource struct {
 	name    func(r *http.Request) string // key of the answer
+	shown   func(name string) string     // the key for people
 	lookup  func(ctx context.Context, name string) ([]*Upstream, error)
 	refresh time.Duration
 	ctx     context.Context // the configuration's
@@ -50,15 +51,17 @@ type dnsName struct {
 func newSRVSource(ctx caddy.Context, source *reverseproxy.SRVUpstreams) *dnsSource {
 	resolver := resolverOf(source.Resolver)
 	s := newDNSSource(ctx, time.Duration(source.Refresh))
-	s.name = func(r *http.Request) string {
-		repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-		return strings.Join([]string{
-			repl.ReplaceAll(source.Service, ""), repl.ReplaceAll(source.Proto, ""), repl.ReplaceAll(source.Name, ""),
-		}, " ")
+	s.name = joined(source.Service, source.Proto, source.Name)
+	s.shown = func(name string) string {
+		part := strings.SplitN(name, " ", 3)
+		if part[0] == "" && part[1] == "" {
+			return part[2]
+		}
+		return "_" + part[0] + "._" + part[1] + "." + part[2]
 	}
 	s.lookup = func(ctx context.Context, name string) ([]*Upstream, error) {
 		part := strings.SplitN(name, " ", 3)
-		_, records, err := resolver.LookupSRV(ctx, part[0], part[1], part[2])
+		records, err := resolver.lookUpSRV(ctx, part[0], part[1], part[2])
 		if len(records) == 0 {
 			return nil, errors.Join(err, fmt.Errorf("no SRV record for %s", strings.TrimSpace(name)))
 		}
@@ -89,6 +92,21 @@ func srvUpstreams(records []*net.SRV, network string) []*Upstream {
 	return out
 }
 
+// joined fills the placeholders of texts in, for a request, and joins them with spaces.
+func joined(texts ...string) func(r *http.Request) string {
+	if constant := strings.Join(texts, " "); !strings.Contains(constant, "{") {
+		return func(*http.Request) string { return constant }
+	}
+	return func(r *http.Request) string {
+		repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+		filled := make([]string, len(texts))
+		for i, text := range texts {
+			filled[i] = repl.ReplaceAll(text, "")
+		}
+		return strings.Join(filled, " ")
+	}
+}
+
 // newASource answers with the A and AAAA records of a name, as source is configured.
 func newASource(ctx caddy.Context, source *reverseproxy.AUpstreams) *dnsSource {
 	resolver := resolverOf(source.Resolver)
@@ -103,13 +121,11 @@ func newASource(ctx caddy.Context, source *reverseproxy.AUpstreams) *dnsSource {
 		}
 	}
 	s := newDNSSource(ctx, time.Duration(source.Refresh))
-	s.name = func(r *http.Request) string {
-		repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-		return repl.ReplaceAll(source.Name, "") + " " + repl.ReplaceAll(source.Port, "")
-	}
+	s.name = joined(source.Name, source.Port)
+	s.shown = func(name string) string { return strings.Replace(name, " ", ":", 1) }
 	s.lookup = func(ctx context.Context, name string) ([]*Upstream, error) {
 		host, port, _ := strings.Cut(name, " ")
-		addresses, err := resolver.LookupNetIP(ctx, network, host)
+		addresses, err := resolver.lookUpIP(ctx, network, host)
 		if err != nil {
 			return nil, err
 		}
@@ -124,16 +140,11 @@ func newASource(ctx caddy.Context, source *reverseproxy.AUpstreams) *dnsSource {
 }
 
 // resolverOf asks the DNS servers of reverse_proxy's resolver option.
-func resolverOf(r *reverseproxy.UpstreamResolver) *net.Resolver {
+func resolverOf(r *reverseproxy.UpstreamResolver) resolver {
 	if r == nil {
-		return net.DefaultResolver
+		return resolverFor(nil)
 	}
-	var servers []string
-	for _, address := range r.Addresses {
-		// Addresses may have a network, as in udp/10.0.0.1:53.
-		servers = append(servers, address[strings.LastIndexByte(address, '/')+1:])
-	}
-	return resolverFor(servers)
+	return resolverFor(withoutNetworks(r.Addresses))
 }
 
 func newDNSSource(ctx caddy.Context, refresh time.Duration) *dnsSource {
@@ -158,9 +169,18 @@ func (s *dnsSource) find(name string) *dnsName {
 	return n
 }
 
-// upstreams implements dynamicSource. Only the first requests for a name wait, and only for that name.
-func (s *dnsSource) upstreams(r *http.Request) ([]*Upstream, error) {
+// ask implements dynamicSource.
+func (s *dnsSource) ask(r *http.Request, a *dynamicAnswer) error {
 	name := s.name(r)
+	named, err := s.upstreams(r, name)
+	a.add(name, part{own: named})
+	return err
+}
+
+func (s *dnsSource) label(key string) string { return s.shown(key) }
+
+// upstreams is the answer for a name. Only the first requests for a name wait, and only for that name.
+func (s *dnsSource) upstreams(r *http.Request, name string) ([]*Upstream, error) {
 	n := s.find(name)
 	n.mu.Lock()
 	// Jitter keeps names that came together from being looked up together for ever.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -12,11 +13,22 @@ import (
 
 // dynamicSource names the backends for a request.
 type dynamicSource interface {
-	// upstreams is called for each try of a request and should answer at once. The answer is not changed.
-	upstreams(r *http.Request) ([]*Upstream, error)
+	// ask adds the backends for a request to a. It is called for each try of a request and should answer at once.
+	ask(r *http.Request, a *dynamicAnswer) error
+
+	// label is a key of an answer as people know it.
+	label(key string) string
 
 	// failed tells the source that one of the backends it named for this request failed.
 	failed(r *http.Request) error
+}
+
+// WeightedSource is implemented by sources of upstreams (http.reverse_proxy.upstreams.*) that know how much of the traffic each
+// upstream is to get. It takes no type of this package to implement it.
+type WeightedSource interface {
+	// Weight is the share of an upstream that GetUpstreams returned relative to the others, from 0 (drained) to lb.MaxWeight.
+	// It is called for each upstream of each answer, concurrently, and should return at once.
+	Weight(u *reverseproxy.Upstream) int
 }
 
 // newSource loads a module of http.reverse_proxy.upstreams. Of Caddy's own, srv and a are answered by this
@@ -45,25 +57,27 @@ func newSource(ctx caddy.Context, raw json.RawMessage) (dynamicSource, error) {
 	case *reverseproxy.AUpstreams:
 		return newASource(ctx, source), nil
 	case reverseproxy.UpstreamSource:
-		return foreignSource{source}, nil
+		weigher, _ := mod.(WeightedSource)
+		return foreignSource{source, kind.Source, weigher}, nil
 	}
 	return nil, fmt.Errorf("%T is no source of upstreams: it does not implement reverseproxy.UpstreamSource", mod)
 }
 
 // foreignSource is a module written for reverse_proxy.
-type foreignSource struct{ reverseproxy.UpstreamSource }
-
-func (s foreignSource) upstreams(r *http.Request) ([]*Upstream, error) {
-	named, err := s.GetUpstreams(r)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]*Upstream, len(named))
-	for i, u := range named {
-		out[i] = &Upstream{Dial: u.Dial, MaxRequests: u.MaxRequests}
-	}
-	return out, nil
+type foreignSource struct {
+	reverseproxy.UpstreamSource
+	name    string
+	weigher WeightedSource // nil when it gives no weights
 }
+
+func (s foreignSource) ask(r *http.Request, a *dynamicAnswer) error {
+	a.exact = true
+	named, err := s.GetUpstreams(r)
+	a.add("", part{foreign: named, weigher: s.weigher})
+	return err
+}
+
+func (s foreignSource) label(string) string { return s.name }
 
 func (s foreignSource) failed(r *http.Request) error {
 	if caching, ok := s.UpstreamSource.(reverseproxy.CachingUpstreamSource); ok {
@@ -87,20 +101,27 @@ func newMultiSource(ctx caddy.Context, sources []json.RawMessage) (dynamicSource
 	return m, nil
 }
 
-func (m multiSource) upstreams(r *http.Request) ([]*Upstream, error) {
-	var all []*Upstream
+func (m multiSource) ask(r *http.Request, a *dynamicAnswer) error {
 	var failures []error
 	for _, s := range m {
-		named, err := s.upstreams(r)
-		if err != nil {
+		if err := s.ask(r, a); err != nil {
 			failures = append(failures, err)
 		}
-		all = append(all, named...)
 	}
 	if len(failures) == len(m) {
-		return nil, errors.Join(failures...)
+		return errors.Join(failures...)
 	}
-	return all, nil
+	return nil
+}
+
+func (m multiSource) label(key string) string {
+	var labels []string
+	for i, part := range strings.Split(key, "\n") {
+		if i < len(m) {
+			labels = append(labels, m[i].label(part))
+		}
+	}
+	return strings.Join(labels, "+")
 }
 
 func (m multiSource) failed(r *http.Request) error {

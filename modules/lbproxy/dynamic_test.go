@@ -288,32 +288,30 @@ func TestDynamicPoolsAreGivenBack(t *testing.T) {
 	eventually(t, "the backend to be forgotten", func() bool { return !held() })
 }
 
-// emptyPool is a pool without members, as a dynamic source that answers with nothing has it.
-func emptyPool(name string) *pool {
-	p := &pool{Pool: lb.NewPool(name, nil), state: acquirePoolState(name)}
-	p.entries.Store(&map[*lb.Backend]*entry{})
-	return p
-}
-
-func TestIdleDynamicPoolsAreEvicted(t *testing.T) {
-	d := &dynamicPools{app: &App{pools: make(map[string]*pool)}}
+// A source that is asked for many names keeps the pools of those asked for last.
+func TestIdleDynamicGroupsAreEvicted(t *testing.T) {
+	d := new(dynamicPools)
 	add := func(key string, idle time.Duration) {
-		p := &dynamicPool{pool: emptyPool(key)}
-		p.used.Store(int64(lb.Monotonic() - idle))
-		d.pools.Store(key, p)
+		g := new(dynamicGroup)
+		g.views.Store(new([]*dynamicView))
+		g.used.Store(int64(lb.Monotonic() - idle))
+		d.groups.Store(key, g)
 		d.count++
 	}
 	add("old", 2*dynamicPoolIdle)
 	add("new", 0)
 	d.evict()
-	if _, ok := d.pools.Load("old"); ok || d.count != 1 {
-		t.Errorf("an idle pool is still there; %d pools", d.count)
+	if _, ok := d.groups.Load("old"); ok || d.count != 1 {
+		t.Errorf("an idle group is still there; %d groups", d.count)
 	}
-	for i := range maxDynamicPools {
+	for i := range maxDynamicGroups + 1 {
 		add(fmt.Sprint("more ", i), -time.Duration(i)*time.Millisecond)
 	}
 	d.evict()
-	if d.count > maxDynamicPools {
-		t.Errorf("%d pools, want at most %d", d.count, maxDynamicPools)
+	if d.count >= maxDynamicGroups {
+		t.Errorf("%d groups, want room for another one below %d", d.count, maxDynamicGroups)
+	}
+	if _, ok := d.groups.Load("new"); ok {
+		t.Error("the group that was not used for longest is still there")
 	}
 }

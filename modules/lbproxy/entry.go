@@ -13,6 +13,7 @@ import (
 // memberSpec is one backend to be: a configured upstream, or one address that its name resolved to.
 type memberSpec struct {
 	address     lb.Address
+	id          string // of address
 	name        string // the host as configured, when address came from a lookup
 	serverName  string
 	weight      int
@@ -25,7 +26,7 @@ type memberSpec struct {
 // entry is the references that a pool holds for one of its backends.
 type entry struct {
 	key     backendKey
-	statKey backendKey
+	statKey backendKey // zero until the pool's identity is known
 	backend *lb.Backend
 	stats   *stats
 	target  healthcheck.Target
@@ -46,11 +47,9 @@ type watch struct {
 func (p *pool) newEntry(key backendKey, spec memberSpec) *entry {
 	e := &entry{
 		key:     key,
-		statKey: backendKey{pool: p.Name(), id: key.id},
 		backend: acquireBackend(key, spec.address),
 		target:  healthcheck.Target{Address: spec.address, Name: spec.name, ServerName: spec.serverName},
 	}
-	e.stats = acquireStats(e.statKey)
 	if target, ok := checkable(e.target); ok {
 		for i, c := range p.checks {
 			e.watches = append(e.watches, watch{
@@ -58,7 +57,6 @@ func (p *pool) newEntry(key backendKey, spec memberSpec) *entry {
 				subscription: &healthcheck.Subscription{
 					Config:    c,
 					Gate:      p.gates[i],
-					Group:     p.Name(),
 					OnChange:  func(change healthcheck.Change) { p.healthChanged(e, change) },
 					OnConfirm: func() { p.tell("") },
 					OnPass:    e.checkPassed,
@@ -75,7 +73,21 @@ func (p *pool) newEntry(key backendKey, spec memberSpec) *entry {
 	if p.detector != nil {
 		e.outlier = p.watchOutliers(key)
 	}
+	if p.key != "" {
+		e.count(p)
+	} else {
+		e.stats = new(stats)
+	}
 	return e
+}
+
+// count takes the pool's counters of the backend. The pool's identity is known.
+func (e *entry) count(p *pool) {
+	e.statKey = backendKey{pool: p.counterKey(), id: e.key.id}
+	e.stats = acquireStats(e.statKey)
+	for _, w := range e.watches {
+		w.subscription.Group = p.Name()
+	}
 }
 
 // checkable fills in what placeholders of the address are known without a request. It reports false when the
@@ -92,9 +104,9 @@ func checkable(t healthcheck.Target) (healthcheck.Target, bool) {
 	return t, err == nil
 }
 
-// member is the entry as the pool's configuration sees it.
-func (e *entry) member(spec memberSpec) *lb.Member {
-	m := &lb.Member{
+// fill makes m the entry as the pool's configuration sees it.
+func (e *entry) fill(m *lb.Member, spec *memberSpec) {
+	*m = lb.Member{
 		Backend:     e.backend,
 		Name:        spec.name,
 		Weight:      spec.weight,
@@ -113,7 +125,6 @@ func (e *entry) member(spec memberSpec) *lb.Member {
 	if e.outlier != nil {
 		m.Ejection = e.outlier.Host
 	}
-	return m
 }
 
 // attach starts the checks of the backend, or takes over those that run.
@@ -150,7 +161,9 @@ func (e *entry) release() {
 	if e.outlier != nil {
 		e.outlier.release()
 	}
-	releaseStats(e.statKey)
+	if e.statKey != (backendKey{}) {
+		releaseStats(e.statKey)
+	}
 	releaseBackend(e.key)
 }
 

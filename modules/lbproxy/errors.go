@@ -52,7 +52,7 @@ var errBreakerOpen = errors.New("the circuit breaker of the pool is open")
 
 // unavailable is the failure of a request that no backend can be picked for. It counts why.
 func (ex *exchange) unavailable() *failure {
-	snapshot := ex.pool.Snapshot()
+	snapshot := ex.snapshot()
 	var down, drained, full, tried int
 	for _, m := range snapshot.Members {
 		switch {

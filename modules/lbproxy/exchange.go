@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddylb/caddy-lb/internal/h1"
+	"github.com/caddylb/caddy-lb/lb"
 	"github.com/caddylb/caddy-lb/modules/filter"
 	"github.com/caddylb/caddy-lb/modules/selection"
 )
@@ -23,9 +24,12 @@ type exchange struct {
 	in   *http.Request // as the client sent it
 	next caddyhttp.Handler
 	repl *caddy.Replacer
-	base *pool // the handler's, or one that a filter has chosen
+	base *pool // the handler's, or one that a filter has chosen, or what took its place
 	pool *pool // base, or the one that its dynamic source names for the request
 	ways *transports
+
+	pinned *lb.Snapshot  // of pool, that the request is to be given by; nil for the latest
+	barred []*lb.Backend // of pinned, that are not for the request
 
 	filtered *filter.Context // nil without filters
 	bodyTap  *tap            // before the filters of the request's body; nil without them

@@ -35,7 +35,8 @@ func (h *Handler) provisionFilters(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	for i, mod := range mods.([]any) {
+	h.filterModules = mods.([]any)
+	for i, mod := range h.filterModules {
 		named[i].Filter = mod
 		h.filterDoubts = append(h.filterDoubts, filterDoubts(named[i].Name, mod)...)
 	}
@@ -186,7 +187,7 @@ func (ex *exchange) filterConnectFailure(f *failure) *failure {
 	case filter.AnotherBackend:
 		ex.renew = true
 		decided.final = ex.tries >= maxTriesByFilter
-		if ex.pick.Tried.Len() >= len(ex.pool.Snapshot().Members) && !ex.wait(ex.h.retry.interval) {
+		if ex.pick.Tried.Len() >= len(ex.snapshot().Members) && !ex.wait(ex.h.retry.interval) {
 			return newFailure(causeCanceled, ex.in.Context().Err())
 		}
 	}

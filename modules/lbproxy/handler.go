@@ -94,6 +94,7 @@ type Handler struct {
 	pool           *pool
 	ways           *transports
 	filters        *filter.Chain // nil without filters
+	filterModules  []any         // what filters was made of
 	trustedProxies []netip.Prefix
 	retry          retryRules
 	hedging        *hedging // nil without Hedge
@@ -228,6 +229,9 @@ func (h *Handler) Cleanup() error {
 
 // ServeHTTP serves one request. Its error is one of [caddyhttp.Error] with the status that fits.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !h.app.identified.Load() { // servers may accept before the lb app has started
+		h.app.identifyAll()
+	}
 	var err error
 	if h.filters == nil {
 		err = h.proxy(h.newExchange(w, r, next))

@@ -1,13 +1,14 @@
 package lbproxy
 
-import "time"
+import (
+	"time"
 
-// heir is the pool that took p's place with a reload; p itself while it runs, or when no pool has its name any more.
+	"github.com/caddylb/caddy-lb/lb"
+)
+
+// heir is the pool that took p's place with a reload; p itself while it runs, or when the configuration that runs has no such pool.
 func (p *pool) heir() *pool {
-	if !p.isReleased() {
-		return p
-	}
-	if next := runningPool(p.Name()); next != nil && next.state == p.state {
+	if next := runningPool(p.key); next != nil && next.state == p.state {
 		return next
 	}
 	return p
@@ -19,31 +20,37 @@ func (p *pool) isReleased() bool {
 	return p.released
 }
 
-// runningPool is the pool of this name in the configuration that runs; nil without one.
-func runningPool(name string) *pool {
-	running.Lock()
-	defer running.Unlock()
-	if len(running.apps) == 0 {
-		return nil
-	}
-	a := running.apps[len(running.apps)-1]
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.pools[name]
-}
-
 // inherit has a request that waits go by the configuration that runs: a pool that a reload replaced learns nothing of its
 // backends any more, and a place that the new configuration adds is for those who wait, too.
-func (ex *exchange) inherit() {
-	next := ex.pool.heir()
+func (ex *exchange) inherit() { ex.goBy(ex.base.heir()) }
+
+// goBy has the request served by a pool, or by the one that its dynamic source names.
+func (ex *exchange) goBy(base *pool) {
+	c := base.serving(ex.in)
+	ex.base, ex.pinned, ex.barred = base, c.pinned, c.barred
+	for _, b := range c.barred {
+		ex.pick.Tried.Add(b)
+	}
+	next := c.pool
 	if next == ex.pool {
 		return
 	}
-	if ex.ways == ex.pool.ways {
+	if ex.ways == ex.pool.ways { // it may be the pool's that was inherited last
 		ex.ways = next.ways
 	}
+	other := next.blueprint != ex.pool.blueprint
 	ex.pool = next
-	ex.pick.Key = next.Key(ex.in, ex.repl)
+	if other {
+		ex.pick.Key = next.Key(ex.in, ex.repl)
+	}
+}
+
+// snapshot is the pool as the request is to see it.
+func (ex *exchange) snapshot() *lb.Snapshot {
+	if ex.pinned != nil {
+		return ex.pinned
+	}
+	return ex.pool.Snapshot()
 }
 
 // placeLook is how often the first request of a queue looks for a place of which nobody may tell it.

@@ -11,7 +11,7 @@ import (
 func (ex *exchange) logSelected(a *attempt) {
 	if c := ex.h.logger.Check(zapcore.DebugLevel, "selected upstream"); c != nil {
 		c.Write(zap.String("dial", a.dial.Address), zap.Int("try", ex.tries),
-			zap.Int("total_upstreams", len(ex.pool.Snapshot().Members)))
+			zap.Int("total_upstreams", len(ex.snapshot().Members)))
 	}
 }
 

@@ -3,7 +3,7 @@ package lbproxy
 import (
 	"context"
 	"fmt"
-	"net"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -41,7 +41,7 @@ func (a *answer) age() time.Duration { return time.Since(a.at) }
 type lookup struct {
 	name     string
 	key      string
-	resolver *net.Resolver
+	resolver resolver
 	state    *resolution
 
 	cancel context.CancelFunc
@@ -51,12 +51,13 @@ type lookup struct {
 // lookUpNames resolves every name of the pool once. A name without an address fails the configuration, unless
 // it is known from before.
 func (p *pool) lookUpNames() error {
-	resolver := resolverFor(p.config.Resolvers)
+	servers := p.config.lookupServers()
+	resolver := resolverFor(servers)
 	for _, spec := range p.specs {
 		if spec.name == "" || p.lookupOf(spec.name) != nil {
 			continue
 		}
-		key := fmt.Sprint(spec.name, p.config.Resolvers)
+		key := fmt.Sprint(spec.name, servers)
 		v, _ := resolutions.LoadOrStore(key, new(resolution))
 		l := &lookup{name: spec.name, key: key, resolver: resolver, state: v.(*resolution)}
 		p.lookups = append(p.lookups, l)
@@ -66,7 +67,8 @@ func (p *pool) lookUpNames() error {
 		}
 		if err := l.resolve(p.ctx); err != nil {
 			if l.state.last.Load() == nil {
-				return fmt.Errorf("backend %s resolves to nothing: %w: mend the name, or leave out update_frequency to resolve it when connecting", l.name, err)
+				return fmt.Errorf("backend %s resolves to nothing: %w: mend the name, name the DNS servers that know it with "+
+					"resolvers beside update_frequency, or leave out update_frequency to resolve it when connecting", l.name, err)
 			}
 			p.log.Warn("name does not resolve; keeping the last good addresses", zap.String("name", l.name), zap.Error(err))
 		}
@@ -85,12 +87,15 @@ func (p *pool) lookupOf(name string) *lookup {
 
 // expand turns the configured members into those that are there now: one for each address of a name.
 func (p *pool) expand() []memberSpec {
+	if len(p.lookups) == 0 {
+		return p.specs
+	}
 	seen := make(map[string]bool)
 	var specs []memberSpec
 	add := func(s memberSpec) {
 		// Two names may resolve to one address; the one written first stands.
-		if id := s.address.ID(); !seen[id] {
-			seen[id] = true
+		if s.id = s.address.ID(); !seen[s.id] {
+			seen[s.id] = true
 			specs = append(specs, s)
 		}
 	}
@@ -113,7 +118,7 @@ func (p *pool) expand() []memberSpec {
 func (l *lookup) resolve(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	addresses, err := l.resolver.LookupNetIP(ctx, "ip", l.name)
+	addresses, err := l.resolver.lookUpIP(ctx, "ip", l.name)
 	if err == nil && len(addresses) == 0 {
 		err = fmt.Errorf("no address for %s", l.name)
 	}
@@ -160,12 +165,12 @@ func (l *lookup) update(ctx context.Context, p *pool) {
 	// The answer may have been taken by another pool that shares the name, so this pool compares with what it
 	// has itself.
 	if !p.isCurrent() {
+		before := p.addressesOf(l.name)
 		if err := p.rebuild(); err != nil {
 			p.log.Error("keeping the backends as they were", zap.String("name", l.name), zap.Error(err))
 			return
 		}
-		p.log.Info("name resolves to other addresses", zap.String("name", l.name),
-			zap.Stringers("addresses", l.state.last.Load().addresses))
+		p.tellMoved(l, before)
 	}
 }
 
@@ -177,9 +182,40 @@ func (p *pool) isCurrent() bool {
 		have[m.Address().ID()] = m.Name
 	}
 	return len(members) == len(specs) && !slices.ContainsFunc(specs, func(s memberSpec) bool {
-		name, ok := have[s.address.ID()]
+		name, ok := have[s.id]
 		return !ok || name != s.name
 	})
+}
+
+// addressesOf are the addresses that the pool has for a name.
+func (p *pool) addressesOf(name string) map[string]bool {
+	have := make(map[string]bool)
+	for _, m := range p.Snapshot().Members {
+		if m.Name == name {
+			have[m.Address().Host] = true
+		}
+	}
+	return have
+}
+
+// maxToldAddresses bounds the addresses of one log line: a name may have thousands.
+const maxToldAddresses = 10
+
+// tellMoved logs that a name has other addresses than before.
+func (p *pool) tellMoved(l *lookup, before map[string]bool) {
+	now := p.addressesOf(l.name)
+	told := make([]string, 0, maxToldAddresses)
+	came := 0
+	for _, a := range slices.Sorted(maps.Keys(now)) {
+		if before[a] {
+			continue
+		}
+		if came++; len(told) < maxToldAddresses {
+			told = append(told, a)
+		}
+	}
+	p.log.Info("name resolves to other addresses", zap.String("name", l.name), zap.Int("came", came),
+		zap.Int("went", len(before)-(len(now)-came)), zap.Int("addresses", len(now)), zap.Strings("new", told))
 }
 
 // release ends the lookups and forgets the name when nobody else needs it.
@@ -189,22 +225,4 @@ func (l *lookup) release() {
 		l.done.Wait()
 	}
 	_, _ = resolutions.Delete(l.key)
-}
-
-// resolverFor asks the given DNS servers in turn, or those of the system when there are none.
-func resolverFor(servers []string) *net.Resolver {
-	if len(servers) == 0 {
-		return net.DefaultResolver
-	}
-	var next atomic.Uint32
-	return &net.Resolver{
-		PreferGo: true,
-		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			server := servers[int(next.Add(1)-1)%len(servers)]
-			if _, _, err := net.SplitHostPort(server); err != nil {
-				server = net.JoinHostPort(server, "53")
-			}
-			return (&net.Dialer{}).DialContext(ctx, network, server)
-		},
-	}
 }

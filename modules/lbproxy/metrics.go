@@ -51,12 +51,9 @@ func (collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (collector) Collect(ch chan<- prometheus.Metric) {
-	for _, p := range runningPools() {
-		entries := *p.entries.Load()
-		for _, m := range p.Snapshot().Members {
-			if e := entries[m.Backend]; e != nil {
-				collectBackend(ch, p.Name(), p.Options(), m, e)
-			}
+	for _, p := range shownPools() {
+		for _, m := range p.shown() {
+			collectBackend(ch, p.Name(), p.Options(), m.Member, m.entry)
 		}
 		collectPool(ch, p)
 		collectRequests(ch, p)

@@ -40,7 +40,7 @@ func mirrorCounts(t *testing.T, address string, result mirrorResult, want uint64
 	name := strings.TrimPrefix(address, "http://")
 	eventually(t, fmt.Sprintf("%d copies %s", want, mirrorResults[result]), func() bool {
 		for _, p := range runningPools() {
-			if p.Name() == name {
+			if p.Name() == name || strings.HasSuffix(p.Name(), " mirror") && p.dials()[0] == name {
 				return p.state.mirrored[result].Load() == want
 			}
 		}

@@ -55,7 +55,7 @@ func TestPlaceholdersInTheLog(t *testing.T) {
 	}
 	line := logLine(t, "/logged", `"header.X-Answer":`)
 	for _, want := range []string{
-		`"pool":"` + dead + `+1"`, `"tries":2`, `"retries":1`, `"status_code":200`, `"status_text":"200 OK"`, `"header.X-Answer":"42"`, `"header.x-hop":"hop"`,
+		`"pool":"` + p.address + `"`, `"tries":2`, `"retries":1`, `"status_code":200`, `"status_text":"200 OK"`, `"header.X-Answer":"42"`, `"header.x-hop":"hop"`,
 	} {
 		if !strings.Contains(line, want) {
 			t.Errorf("no %s in %s", want, line)

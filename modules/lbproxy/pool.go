@@ -25,9 +25,13 @@ type pool struct {
 	*lb.Pool
 	*blueprint
 
+	key       string // as in identity; empty until it is known
 	anonymous bool
+	written   place        // of the handler, as far as it was known when it was provisioned
+	uses      []SiteStatus // the sites that use the pool
 	specs     []memberSpec
 	dynamic   *dynamicPools // nil without a dynamic source
+	group     *dynamicGroup // that it is a view of; nil for other pools
 	owner     bool          // the blueprint ends with this pool
 	log       *zap.Logger
 
@@ -51,8 +55,8 @@ type pool struct {
 }
 
 // newPool makes the pool that config describes. On error it has given back whatever it took.
-func newPool(ctx caddy.Context, app *App, name string, anonymous bool, config *PoolConfig) (*pool, error) {
-	mistakes := messages(config.label(named(name, anonymous)), config.mistakes())
+func newPool(ctx caddy.Context, app *App, id identity, anonymous bool, config *PoolConfig) (*pool, error) {
+	mistakes := messages(config.label(named(id.name, anonymous)), config.mistakes())
 	p, err := func() (*pool, error) {
 		if err := config.validateResilience(); err != nil {
 			return nil, err
@@ -61,38 +65,48 @@ func newPool(ctx caddy.Context, app *App, name string, anonymous bool, config *P
 		if err != nil {
 			return nil, err
 		}
-		b, err := newBlueprint(ctx, name, config, specs)
+		var owner string
+		if !anonymous {
+			owner = id.key
+		}
+		b, err := newBlueprint(ctx, owner, config, specs)
 		if err != nil {
 			return nil, err
 		}
-		p, err := b.newPool(name, anonymous, specs)
+		p, err := b.newPool(id, anonymous, specs)
 		if err != nil {
 			b.ways.release()
 			return nil, err
 		}
 		p.owner = true
 		if config.DynamicUpstreamsRaw != nil {
-			if p.dynamic, err = newDynamicPools(ctx, app, b); err != nil {
+			if p.dynamic, err = newDynamicPools(ctx, p); err != nil {
 				p.release()
 				return nil, err
 			}
 		}
-		p.noteModules(p.ways, specs)
+		if p.key != "" {
+			p.noteModules(p.ways, specs)
+		}
 		return p, nil
 	}()
 	if err != nil {
-		return nil, config.located(name, anonymous, err)
+		return nil, config.located(id.name, anonymous, err)
 	}
-	app.warnOfPool(named(name, anonymous), config, mistakes...)
+	app.warnOfPool(named(id.name, anonymous), config, mistakes...)
 	return p, nil
 }
 
 // newPool makes a pool of the given members.
-func (b *blueprint) newPool(name string, anonymous bool, specs []memberSpec) (*pool, error) {
-	state := acquirePoolState(name)
+func (b *blueprint) newPool(id identity, anonymous bool, specs []memberSpec) (*pool, error) {
+	state := new(poolState) // until it is known which pool it is
+	if id.key != "" {
+		state = acquirePoolState(id.key)
+	}
 	p := &pool{
-		Pool: lb.NewPoolWith(name, b.policy, b.config.options(state)), blueprint: b, anonymous: anonymous, specs: specs,
-		state: state, log: operatorLog(b.ctx).With(zap.String("pool", name)),
+		Pool: lb.NewPoolWith(id.name, b.policy, b.config.options(state)), blueprint: b,
+		key: id.key, anonymous: anonymous, specs: specs,
+		state: state, log: operatorLog(b.ctx).With(zap.String("pool", id.name)),
 	}
 	p.entries.Store(&map[*lb.Backend]*entry{})
 	p.provisionResilience()
@@ -111,19 +125,6 @@ func (b *blueprint) newPool(name string, anonymous bool, specs []memberSpec) (*p
 		return nil, err
 	}
 	return p, nil
-}
-
-// serving is the pool for a request: the pool itself, or with a dynamic source the one of its answer.
-func (p *pool) serving(r *http.Request) *pool {
-	if p.dynamic == nil {
-		return p
-	}
-	named, err := p.dynamic.poolFor(r)
-	if err != nil {
-		p.log.Error("no dynamic upstreams; falling back on the static ones", zap.Error(err))
-		return p
-	}
-	return named
 }
 
 // askAgain has a dynamic source look again for the backends of a request that one of them failed.
@@ -220,12 +221,14 @@ func (p *pool) rebuild() error {
 	for _, e := range old {
 		byKey[e.key] = e
 	}
-	next := make(map[*lb.Backend]*entry, len(old))
-	var members []*lb.Member
-	for _, spec := range p.expand() {
-		e := p.entryFor(spec, byKey)
+	specs := p.expand()
+	next := make(map[*lb.Backend]*entry, len(specs))
+	members, slab := make([]*lb.Member, len(specs)), make([]lb.Member, len(specs))
+	for i := range specs {
+		e := p.entryFor(specs[i], byKey)
 		next[e.backend] = e
-		members = append(members, e.member(spec))
+		members[i] = &slab[i]
+		e.fill(members[i], &specs[i])
 	}
 	// Requests look entries up by the members they picked, so the entries are there first.
 	p.entries.Store(&next)
@@ -244,7 +247,7 @@ func (p *pool) rebuild() error {
 
 // entryFor finds or makes the entry of one member. The caller holds p.mu.
 func (p *pool) entryFor(spec memberSpec, old map[backendKey]*entry) *entry {
-	key := p.backendKey(spec.address)
+	key := p.keyOf(spec.id)
 	if e := old[key]; e != nil && e.target.Name == spec.name {
 		return e
 	}
@@ -255,11 +258,13 @@ func (p *pool) entryFor(spec memberSpec, old map[backendKey]*entry) *entry {
 	return e
 }
 
-func (p *pool) backendKey(a lb.Address) backendKey {
+func (p *pool) backendKey(a lb.Address) backendKey { return p.keyOf(a.ID()) }
+
+func (p *pool) keyOf(id string) backendKey {
 	if p.anonymous {
-		return backendKey{id: a.ID()}
+		return backendKey{id: id}
 	}
-	return backendKey{pool: p.Name(), id: a.ID()}
+	return backendKey{pool: p.Name(), id: id}
 }
 
 // releaseEntries gives back the entries that are not in keep.
@@ -295,7 +300,9 @@ func (p *pool) release() {
 		p.detector.Stop()
 	}
 	releaseEntries(entries, nil)
-	releasePoolState(p.Name())
+	if p.key != "" {
+		releasePoolState(p.key)
+	}
 	p.dynamic.release()
 	if p.owner {
 		p.ways.release()
@@ -309,12 +316,12 @@ var errNoBackends = errors.New("no backends: name at least one with 'to' or 'bac
 // observe records what a try came to: counters, the latency average, passive checks.
 func (p *pool) observe(m *lb.Member, t *try) {
 	e := (*p.entries.Load())[m.Backend]
-	tell := false
+	tell, now := false, lb.Monotonic()
 	if e != nil {
-		e.stats.count(t)
+		e.stats.count(t, now)
 		tell = e.stats.reach.observe(t) // before checks that may tell of the same
 	}
-	switch now, weighing := lb.Monotonic(), endings[t.Cause].latency; {
+	switch weighing := endings[t.Cause].latency; {
 	case weighing == weighAtLeast:
 		m.Latency().AtLeast(t.Latency, now)
 	case weighing == weighNothing && t.Cause != causeNone:

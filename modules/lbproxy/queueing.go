@@ -35,9 +35,6 @@ func (ex *exchange) shed(reason shedReason, err error, final bool) *failure {
 // lease picks a backend and takes a place on it. Where every place is taken the request waits in the pool's queue, if
 // there is one. Without a backend it returns the failure that says why.
 func (ex *exchange) lease() (*lb.Member, *failure) {
-	if ex.again > 0 {
-		ex.inherit()
-	}
 	q := ex.pool.queue
 	if q == nil || ex.pool.state.queue.Len() == 0 {
 		if m := ex.take(); m != nil {
@@ -126,7 +123,7 @@ func (ex *exchange) mayWait() bool {
 
 // anyCandidate reports whether ok holds for a backend that the request could be given to, if that has a place.
 func (ex *exchange) anyCandidate(ok func(*lb.Member) bool) bool {
-	for _, t := range ex.pool.Snapshot().Tiers {
+	for _, t := range ex.snapshot().Tiers {
 		for _, m := range t.Selectable {
 			if ex.mayHave(m.Backend) && ok(m) {
 				return true

@@ -3,6 +3,7 @@ package lbproxy
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -48,32 +49,47 @@ func releaseStats(key backendKey) { _, _ = statistics.Delete(key) }
 // metrics registry to a new configuration before that is known to load; a failed one must not hide what runs.
 var running struct {
 	sync.Mutex
-	apps []*App
+	apps   []*App
+	newest atomic.Pointer[App] // the last of them; nil without one
 }
 
 func enterRunning(a *App) {
 	running.Lock()
 	defer running.Unlock()
 	running.apps = append(running.apps, a)
+	running.newest.Store(a)
 }
 
 func leaveRunning(a *App) {
 	running.Lock()
 	defer running.Unlock()
 	running.apps = slices.DeleteFunc(running.apps, func(x *App) bool { return x == a })
+	running.newest.Store(nil)
+	if n := len(running.apps); n > 0 {
+		running.newest.Store(running.apps[n-1])
+	}
 }
 
-// runningPools returns the pools of the configuration that runs, by name.
-func runningPools() []*pool {
+// runningPools returns the pools of the configuration that runs, by name. Those of a dynamic source's answers are among them.
+func runningPools() (pools []*pool) {
 	running.Lock()
 	defer running.Unlock()
 	if len(running.apps) == 0 {
 		return nil
 	}
-	// A handler with nothing but a dynamic source has an empty pool beside those of its answers.
-	return slices.DeleteFunc(running.apps[len(running.apps)-1].listPools(), func(p *pool) bool {
-		return p.dynamic != nil && len(p.specs) == 0
-	})
+	for _, p := range running.apps[len(running.apps)-1].listPools() {
+		// A handler with nothing but a dynamic source has an empty pool beside those of its answers.
+		if p.dynamic == nil || len(p.specs) > 0 {
+			pools = append(pools, p)
+		}
+		pools = append(pools, p.dynamic.list()...)
+	}
+	return pools
+}
+
+// shownPools are the running pools as people see them: the views of a dynamic source are one.
+func shownPools() []*pool {
+	return slices.DeleteFunc(runningPools(), func(p *pool) bool { return p.group != nil && p.group.lead() != p })
 }
 
 // poolsNamed returns the pools of this name of all configurations in running, newest first.
@@ -81,11 +97,20 @@ func poolsNamed(name string) (pools []*pool) {
 	running.Lock()
 	defer running.Unlock()
 	for _, a := range slices.Backward(running.apps) {
-		a.mu.Lock()
-		if p := a.pools[name]; p != nil {
-			pools = append(pools, p)
+		for _, p := range a.listPools() {
+			if p.Name() == name {
+				pools = append(pools, p)
+			}
 		}
-		a.mu.Unlock()
 	}
 	return pools
+}
+
+// runningPool is the pool of this key in the configuration that runs; nil without one. It takes no lock: the pools of a configuration
+// that runs stay as they are.
+func runningPool(key string) *pool {
+	if a := running.newest.Load(); a != nil {
+		return a.byKey[key]
+	}
+	return nil
 }

@@ -83,10 +83,11 @@ func TestFailedReloadKeepsTheBoundOnConnections(t *testing.T) {
 	if err := json.Unmarshal([]byte("{"+limited(1)+"}"), &config); err != nil {
 		t.Fatal(err)
 	}
-	failing, err := newPool(running.ctx, nil, running.Name(), true, &config)
+	failing, err := newPool(running.ctx, new(App), identity{}, true, &config)
 	if err != nil {
 		t.Fatal(err)
 	}
+	failing.identify(identity{name: running.Name(), key: running.key})
 	failing.begin()
 	failing.release()
 	one := p.goGet("/")

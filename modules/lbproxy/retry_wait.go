@@ -1,6 +1,7 @@
 package lbproxy
 
 import (
+	"slices"
 	"time"
 
 	"github.com/caddylb/caddy-lb/lb"
@@ -37,6 +38,9 @@ func (ex *exchange) spare(a *attempt) {
 // forgetTried lets the request be given again to backends that had it, except for those that asked to be left alone.
 func (ex *exchange) forgetTried() {
 	ex.pick.Tried.Reset()
+	for _, b := range ex.barred {
+		ex.pick.Tried.Add(b)
+	}
 	if len(ex.spared) == 0 {
 		return
 	}
@@ -55,7 +59,7 @@ const defaultSpareWait = time.Second
 // mayHave reports whether the request may be given to the backend, as take has it: it was not yet, or a retry was allowed for which
 // all of them may be asked again.
 func (ex *exchange) mayHave(b *lb.Backend) bool {
-	return !ex.pick.Tried.Has(b) || ex.renew && ex.sparedFor(b, time.Now()) <= 0
+	return !ex.pick.Tried.Has(b) || ex.renew && ex.sparedFor(b, time.Now()) <= 0 && !slices.Contains(ex.barred, b)
 }
 
 // pause is how long to wait before the request is given to a backend again. When all of them had it and asked to be left alone, it is at
@@ -71,7 +75,7 @@ func (ex *exchange) pause() (wait time.Duration, ok bool) {
 	}
 	now := time.Now()
 	shortest := time.Duration(-1)
-	for _, m := range ex.pool.Snapshot().Members {
+	for _, m := range ex.snapshot().Members {
 		if !m.Selectable() {
 			continue
 		}
@@ -98,7 +102,7 @@ func (ex *exchange) sparedFor(b *lb.Backend, now time.Time) (left time.Duration)
 
 // anyUntried reports whether a backend is available that the request was not given to.
 func (ex *exchange) anyUntried() bool {
-	for _, m := range ex.pool.Snapshot().Members {
+	for _, m := range ex.snapshot().Members {
 		if !ex.pick.Tried.Has(m.Backend) && m.Selectable() && !m.Full() {
 			return true
 		}

@@ -82,12 +82,13 @@ func (c *PoolConfig) memberSpecs() ([]memberSpec, error) {
 		if err != nil {
 			return nil, err
 		}
-		if seen[address.ID()] {
+		id := address.ID()
+		if seen[id] {
 			return nil, fmt.Errorf("backend %s is in the pool twice: list it once, with a larger weight", u.Dial)
 		}
-		seen[address.ID()] = true
+		seen[id] = true
 		spec := memberSpec{
-			address: address, serverName: u.TLSServerName, weight: u.weight(),
+			address: address, id: id, serverName: u.TLSServerName, weight: u.weight(),
 			priority: u.Priority, backup: u.Backup, maxRequests: u.MaxRequests, position: i,
 		}
 		if spec.weight < 0 || spec.weight > lb.MaxWeight {

@@ -3,6 +3,8 @@ package lbproxy
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/caddylb/caddy-lb/lb"
 )
 
 // codeClasses are the values of the code label, by the first digit of the status; "error" is a try without an
@@ -15,6 +17,7 @@ type stats struct {
 	byCause  [numCauses]atomic.Uint64
 	failures atomic.Uint64
 	latency  latencyHistogram
+	average  lb.Latency // of the times to first byte, without what failures count as
 	reach    reach
 	told     told
 
@@ -26,8 +29,8 @@ type stats struct {
 	emptyTold atomic.Int64 // the drain, by its time, in the course of which the backend was told to be empty
 }
 
-// count adds one try.
-func (s *stats) count(t *try) {
+// count adds one try, which ended at now.
+func (s *stats) count(t *try, now time.Duration) {
 	class := t.Status / 100
 	if class < 0 || class >= len(codeClasses) {
 		class = 0
@@ -41,6 +44,7 @@ func (s *stats) count(t *try) {
 	}
 	if t.Status != 0 {
 		s.latency.observe(t.Latency)
+		s.average.Observe(t.Latency, now)
 	}
 }
 

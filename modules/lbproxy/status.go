@@ -13,6 +13,7 @@ import (
 type PoolStatus struct {
 	Name      string          `json:"name"`
 	Anonymous bool            `json:"anonymous"`
+	Sites     []SiteStatus    `json:"sites,omitempty"`
 	Policy    string          `json:"policy"`
 	Available int             `json:"available"`
 	Tiers     []TierStatus    `json:"tiers,omitempty"`
@@ -63,7 +64,7 @@ type BackendStatus struct {
 	MaxRequests int           `json:"max_requests,omitempty"`
 	Requests    uint64        `json:"requests"`
 	Failures    uint64        `json:"failures"`
-	LatencyMs   float64       `json:"latency_ms,omitempty"`
+	LatencyMs   float64       `json:"latency_ms,omitempty"` // running average of this pool's times to first byte
 	Checks      []CheckStatus `json:"checks,omitempty"`
 	Fails       int           `json:"passive_fails,omitempty"`
 
@@ -120,10 +121,17 @@ func (p *pool) status() PoolStatus {
 	out := PoolStatus{Name: p.Name(), Anonymous: p.anonymous, Policy: p.policyName(), Available: s.Selectable(), Backends: []BackendStatus{}}
 	out.Queued = p.state.queue.Len()
 	out.Tiers = tierStatus(s)
-	entries := *p.entries.Load()
-	for _, m := range s.Members {
-		if e := entries[m.Backend]; e != nil {
-			out.Backends = append(out.Backends, p.backendStatus(e, m))
+	out.Sites = p.usedBy()
+	shown := p.shown()
+	for _, m := range shown {
+		out.Backends = append(out.Backends, m.pool.backendStatus(m.entry, m.Member))
+	}
+	if len(shown) > len(s.Members) { // there are further views
+		out.Available = 0
+		for _, m := range shown {
+			if m.Selectable() {
+				out.Available++
+			}
 		}
 	}
 	for _, l := range p.lookups {
@@ -147,7 +155,7 @@ func (e *entry) status(m *lb.Member) BackendStatus {
 		State: stateUp, Since: m.Since(), Active: m.Active(),
 		Requests: e.stats.requests(), Failures: e.stats.failures.Load(),
 	}
-	if average, ok := m.Latency().Read(lb.Monotonic()); ok {
+	if average, ok := e.stats.average.Last(); ok {
 		out.LatencyMs = milliseconds(average)
 	}
 	var reasons []string

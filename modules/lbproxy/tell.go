@@ -24,7 +24,7 @@ func (p *pool) endTelling() {
 		return
 	}
 	for _, other := range poolsNamed(p.Name()) {
-		if !other.isReleased() {
+		if other.state == p.state && !other.isReleased() {
 			p.state.teller.CompareAndSwap(nil, other)
 			return
 		}

@@ -57,7 +57,7 @@ type transport struct {
 // that is first needed later, for a backend discovered since, is made then.
 type transports struct {
 	ctx  caddy.Context
-	pool string // whose they are
+	pool string // whose they are; empty while that is not known
 	raw  json.RawMessage
 
 	// requestBuffers and answerBuffers are the sizes that the transport asks for, 0 for none.
@@ -69,7 +69,9 @@ type transports struct {
 	mu   sync.Mutex     // held while a variant is added
 	held []transportKey // of transports that outlive the configuration
 	own  []*h1.Client   // engines that do not
-	list atomic.Pointer[[]*transport]
+
+	unowned []unownedTransport // those that are to outlive it, until it is known whose they are
+	list    atomic.Pointer[[]*transport]
 }
 
 // newTransports makes the given variants of a pool's transport, which is configured by raw; nil is the default.
