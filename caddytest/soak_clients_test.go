@@ -122,21 +122,21 @@ func (x *soakExchange) end(err error, wrong string) {
 
 // answer reads an answer to its end. err is that there is none, wrong that it is not this
 // request's.
-func (x *soakExchange) answer(res *http.Response, err error) (body string, _ error, wrong string) {
+func (x *soakExchange) answer(res *http.Response, err error) (body, wrong string, _ error) {
 	if err != nil {
-		return "", err, ""
+		return "", "", err
 	}
 	defer res.Body.Close()
 	switch {
 	case res.StatusCode >= 502 && res.StatusCode <= 504:
-		return "", fmt.Errorf("status %d", res.StatusCode), ""
+		return "", "", fmt.Errorf("status %d", res.StatusCode)
 	case res.StatusCode != http.StatusOK:
-		return "", nil, fmt.Sprintf("status %d", res.StatusCode)
+		return "", fmt.Sprintf("status %d", res.StatusCode), nil
 	case res.Header.Get("X-Nonce") != x.nonce:
-		return "", nil, fmt.Sprintf("it got the answer to %q", res.Header.Get("X-Nonce"))
+		return "", fmt.Sprintf("it got the answer to %q", res.Header.Get("X-Nonce")), nil
 	}
 	text, err := io.ReadAll(res.Body)
-	return string(text), err, ""
+	return string(text), "", err
 }
 
 // get asks for a body, often after interim answers, and often leaves before the end.
@@ -154,7 +154,7 @@ func (k *soak) get(kind string, c *http.Client) {
 		path += "&abort"
 	}
 	res, err := c.Do(x.request(http.MethodGet, path, http.NoBody))
-	body, err, wrong := x.answer(res, err)
+	body, wrong, err := x.answer(res, err)
 	switch {
 	case err == nil && wrong == "" && body != soakBody(x.nonce, size):
 		wrong = fmt.Sprintf("%d bytes of %d, complete for the client", len(body), size)
@@ -178,7 +178,7 @@ func (k *soak) upload(kind string, c *http.Client) {
 		req.Header.Set("Expect", "100-continue")
 	}
 	res, err := c.Do(req)
-	got, err, wrong := x.answer(res, err)
+	got, wrong, err := x.answer(res, err)
 	if sum := sha256.Sum256([]byte(text)); err == nil && wrong == "" && got != hex.EncodeToString(sum[:]) {
 		wrong = fmt.Sprintf("the backend got another body than the %d bytes that were sent, Expect %q", len(text), req.Header.Get("Expect"))
 	}
@@ -205,48 +205,48 @@ func (k *soak) stream(kind string, c *http.Client) {
 	if err == nil && res.StatusCode == http.StatusOK {
 		defer res.Body.Close()
 		var wrong string
-		err, wrong = x.talk(res, out, abort == 1)
+		wrong, err = x.talk(res, out, abort == 1)
 		x.end(err, wrong)
 		return
 	}
-	_, err, wrong := x.answer(res, err)
+	_, wrong, err := x.answer(res, err)
 	x.end(err, wrong)
 }
 
 // talk sends the lines of a stream. abort has the backend break it off.
-func (x *soakExchange) talk(res *http.Response, out *io.PipeWriter, abort bool) (_ error, wrong string) {
+func (x *soakExchange) talk(res *http.Response, out *io.PipeWriter, abort bool) (wrong string, _ error) {
 	if got := res.Header.Get("X-Nonce"); got != x.nonce {
-		return nil, fmt.Sprintf("it got the stream of %q", got)
+		return fmt.Sprintf("it got the stream of %q", got), nil
 	}
 	lines := bufio.NewReader(res.Body)
 	for i := range rand.IntN(10) {
 		line := fmt.Sprint(x.nonce, i, soakBody(x.nonce, rand.IntN(2000)), "\n")
 		if _, err := io.WriteString(out, line); err != nil {
-			return err, ""
+			return "", err
 		}
 		switch got, err := lines.ReadString('\n'); {
 		case err == io.EOF:
-			return nil, "it ended before its time"
+			return "it ended before its time", nil
 		case err != nil:
-			return err, ""
+			return "", err
 		case got != line:
-			return nil, fmt.Sprintf("%q came back as %q", line, got)
+			return fmt.Sprintf("%q came back as %q", line, got), nil
 		}
 	}
 	if abort {
 		if _, err := io.WriteString(out, "abort\n"); err != nil {
-			return err, ""
+			return "", err
 		}
 	} else {
 		out.Close()
 	}
 	switch rest, err := io.ReadAll(lines); {
 	case err != nil:
-		return err, ""
+		return "", err
 	case abort:
-		return nil, "a stream that broke off ended as if it were complete"
+		return "a stream that broke off ended as if it were complete", nil
 	case len(rest) > 0 || res.Trailer.Get("Grpc-Status") != "0" || res.Trailer.Get("Grpc-Message") != x.nonce:
-		return nil, fmt.Sprintf("it ended with %q and %v", rest, res.Trailer)
+		return fmt.Sprintf("it ended with %q and %v", rest, res.Trailer), nil
 	}
-	return nil, ""
+	return "", nil
 }

@@ -25,7 +25,10 @@ func parseHandler(helper httpcaddyfile.Helper) (*Handler, error) {
 	if err := h.parse(helper); err != nil {
 		return nil, err
 	}
-	return h, h.finalize(helper)
+	if err := h.finalize(helper); err != nil {
+		return nil, err
+	}
+	return h, nil
 }
 
 // parse reads a directive's options into h. What needs a Helper is left to finalize.

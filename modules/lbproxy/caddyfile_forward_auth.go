@@ -71,7 +71,10 @@ func parseForwardAuth(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler,
 		return nil, directive.Errf("the 'uri' subdirective is required: write what to ask the backend for, such as 'uri /verify'")
 	}
 	h.HandleResponse[0].Routes = a.routes()
-	return h, h.finalize(helper)
+	if err := h.finalize(helper); err != nil {
+		return nil, err
+	}
+	return h, nil
 }
 
 func (a *forwardAuth) unmarshalURI(d *caddyfile.Dispenser) error {

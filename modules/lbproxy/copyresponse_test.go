@@ -1,7 +1,6 @@
 package lbproxy
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"

@@ -34,6 +34,9 @@ func (ex *exchange) sendInterim(code int, header http.Header) error {
 	}
 	h := ex.w.Header()
 	own := h.Clone()
+	if code == http.StatusContinue {
+		clear(h) // what handlers set is about an answer, and the servers' own 100 has no fields either
+	}
 	addEndToEnd(h, header.Clone())
 	// The servers of HTTP/2 encode a header on another goroutine, and do not wait for that once the client has
 	// reset the stream or left. They take a copy of a header that has one of these fields, which no interim
