@@ -53,6 +53,7 @@ func unsendableCases() (cases []blameCase) {
 		} {
 			c := way
 			c.name, c.cause, c.options, c.send = name+", "+what, causeRequest, h2cToo, sendsH2("", request...)
+			c.untried = what == "space in the query" && name != "engine" // which finds it as it writes
 			cases = append(cases, c)
 		}
 	}

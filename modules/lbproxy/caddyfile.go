@@ -56,33 +56,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	h.words = pool.words
 	for d.NextBlock(0) {
-		if parse := h.shorthand[d.Val()]; parse != nil {
-			if err := parse(d); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := pool.note(d); err != nil {
+		if err := h.unmarshalOption(d, pool); err != nil {
 			return err
-		}
-		if d.Val() == "pool" {
-			if err := h.unmarshalPoolName(d); err != nil {
-				return err
-			}
-			continue
-		}
-		known, err := pool.option(d)
-		if err != nil {
-			return err
-		}
-		if known {
-			continue
-		}
-		if known, err = h.unmarshalRequestOption(d); err != nil {
-			return err
-		}
-		if !known {
-			return unknownSubdirective(d)
 		}
 	}
 	if h.PoolName != "" && pool.used {
@@ -109,6 +84,28 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	h.warnings = append(h.warnings, pool.warnings...)
 	return nil
+}
+
+// unmarshalOption reads one subdirective: of a shorthand, of the pool, or of the handler.
+func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, pool *poolParser) error {
+	if parse := h.shorthand[d.Val()]; parse != nil {
+		return parse(d)
+	}
+	if err := pool.note(d); err != nil {
+		return err
+	}
+	if d.Val() == "pool" {
+		return h.unmarshalPoolName(d)
+	}
+	known, err := pool.option(d)
+	if known || err != nil {
+		return err
+	}
+	known, err = h.unmarshalRequestOption(d)
+	if !known && err == nil {
+		return unknownSubdirective(d)
+	}
+	return err
 }
 
 // unknownSubdirective is the error for a subdirective that lb_proxy does not have.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/caddylb/caddy-lb/internal/syntax"
+	"github.com/caddylb/caddy-lb/internal/tunnel"
 )
 
 // errConnect is a CONNECT that opens no WebSocket.
@@ -19,22 +20,17 @@ var errConnect = errors.New("CONNECT asks for a tunnel, which a gateway does not
 func (ex *exchange) unfit() *failure {
 	r := ex.in
 	var f *failure
-	if r.Method == http.MethodConnect && !isExtendedConnect(r) {
+	if r.Method == http.MethodConnect && !tunnel.Is(r) {
 		// Whatever follows on the connection may be meant for the tunnel (RFC 9110, section 9.3.6).
-		f = newFailure(causeBody, errConnect)
+		f = newFailure(causeRequest, errConnect)
 		f.status = http.StatusNotImplemented
 	} else if err := cmp.Or(checkTarget(r), checkLength(r)); err != nil {
-		f = newFailure(causeBody, err)
+		f = newFailure(causeRequest, err)
 	}
 	if f != nil && (r.ProtoMajor == 1 || r.Method == "PRI") { // net/http takes the preface of HTTP/2 for a request of HTTP/1.1
 		ex.w.Header().Set("Connection", "close")
 	}
 	return f
-}
-
-// isExtendedConnect reports whether a CONNECT opens a WebSocket (RFC 8441, RFC 9220).
-func isExtendedConnect(r *http.Request) bool {
-	return r.ProtoMajor == 2 && r.Header.Get(":protocol") == "websocket" || r.ProtoMajor == 3 && r.Proto == "websocket"
 }
 
 // checkTarget checks what a client may choose in a request's target and Host (RFC 9112, section 3.2; RFC 9110, section 4.2).
