@@ -34,8 +34,9 @@ func contextUntil(t *testing.T, left <-chan struct{}) (context.Context, context.
 
 // endsHTTP2 is a client of HTTP/2 with one stream on a connection of its own.
 type endsHTTP2 struct {
-	writing sync.Mutex // held while a frame is written
 	fr      *http2.Framer
+	writing sync.Mutex // held while a frame is written
+	gone    bool       // the stream was reset; guarded by writing
 }
 
 const endsStreamID = 1
@@ -62,14 +63,12 @@ func endsOverHTTP2(dial func() (net.Conn, error)) endsClient {
 		defer sending.Wait()
 		defer close(over)
 		if form.trickle {
-			sending.Go(func() { trickle(over, func() error { return c.write("x", false) }) })
+			sending.Go(func() { trickle(over, func() error { return c.write("x") }) })
 		}
 		sending.Go(func() {
 			select {
 			case <-left:
-				c.writing.Lock()
-				_ = c.fr.WriteRSTStream(endsStreamID, http2.ErrCodeCancel)
-				c.writing.Unlock()
+				c.leave()
 				_ = conn.SetReadDeadline(time.Unix(1, 0))
 			case <-over:
 			}
@@ -108,10 +107,22 @@ func (c *endsHTTP2) begin(target string, form endsForm) error {
 	return err
 }
 
-func (c *endsHTTP2) write(data string, end bool) error {
+// write sends a part of the body.
+func (c *endsHTTP2) write(data string) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	return c.fr.WriteData(endsStreamID, end, []byte(data))
+	if c.gone {
+		return net.ErrClosed
+	}
+	return c.fr.WriteData(endsStreamID, false, []byte(data))
+}
+
+// leave resets the stream.
+func (c *endsHTTP2) leave() {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	c.gone = true
+	_ = c.fr.WriteRSTStream(endsStreamID, http2.ErrCodeCancel)
 }
 
 // read reads the answer to its end.

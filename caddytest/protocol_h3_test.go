@@ -20,6 +20,7 @@ const overHTTP3 = `{
 	grace_period 1s # the packet that closes a client's connection may be lost
 }
 https://localhost:{$PORT} {
+	log
 	tls internal
 	lb_proxy {$A}
 }

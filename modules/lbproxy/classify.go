@@ -14,7 +14,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-	"github.com/quic-go/quic-go/http3"
 
 	"github.com/caddylb/caddy-lb/internal/h1"
 	"github.com/caddylb/caddy-lb/modules/filter"
@@ -108,7 +107,6 @@ func clientLeft(ctx context.Context) bool { return errors.Is(ctx.Err(), context.
 func (ex *exchange) bodyFailure(err error) *failure {
 	err = fmt.Errorf("reading the request's body: %w", err)
 	var tooLarge *http.MaxBytesError
-	var reset *http3.Error
 	switch {
 	case errors.As(err, &tooLarge):
 		return newFailure(causeTooLarge, err)
@@ -119,7 +117,7 @@ func (ex *exchange) bodyFailure(err error) *failure {
 	case isTimeout(err):
 		return newFailure(causeSlow, err)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, context.Canceled),
-		errors.As(err, &reset) && reset.Remote:
+		wasReset(err):
 		return newFailure(causeCanceled, err)
 	}
 	return newFailure(causeBody, err)
