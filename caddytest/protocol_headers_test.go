@@ -113,7 +113,7 @@ func TestHeadersAsStock(t *testing.T) {
 		"HTTP/1.0":        "GET / HTTP/1.0\r\nHost: a.test\r\n" + via + "\r\n",
 		"absolute form":   "GET http://other.test/p%2Fq/..;x?a=1&b=%20 HTTP/1.1\r\nHost: a.test\r\n\r\n",
 		"asterisk form":   "OPTIONS * HTTP/1.1\r\nHost: a.test\r\nMax-Forwards: 3\r\n\r\n",
-		"odd target":      "GET //x//y/?;&%zz=?/# HTTP/1.1\r\nHost: a.test\r\n\r\n",
+		"odd target":      "GET //x//y/?;&%zz=?/ HTTP/1.1\r\nHost: a.test\r\n\r\n",
 		"empty query":     "GET /? HTTP/1.1\r\nHost: a.test\r\n\r\n",
 		"odd method":      "PROPFIND /dav HTTP/1.1\r\nHost: a.test\r\nDepth: 1\r\n\r\n",
 		"connection":      "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close, x-A , ,X-b\r\nConnection: X-C\r\nX-A: 1\r\nX-B: 1\r\nX-C: 1\r\nX-D: 1\r\n\r\n",

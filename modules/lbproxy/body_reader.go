@@ -166,6 +166,9 @@ func (r *bodyReader) finish() {
 	for field := range r.trailer {
 		r.trailer[field] = slices.Clone(r.body.from.Trailer[field])
 	}
+	if r.body.from.ProtoMajor > 1 {
+		trimValues(r.trailer)
+	}
 	r.trailer = nil
 }
 

@@ -103,17 +103,18 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, pool *poolParser) erro
 	}
 	known, err = h.unmarshalRequestOption(d)
 	if !known && err == nil {
-		return unknownSubdirective(d)
+		return h.unknownSubdirective(d)
 	}
 	return err
 }
 
-// unknownSubdirective is the error for a subdirective that lb_proxy does not have.
-func unknownSubdirective(d *caddyfile.Dispenser) error {
+// unknownSubdirective is the error for a subdirective that neither lb_proxy has nor the shorthand.
+func (h *Handler) unknownSubdirective(d *caddyfile.Dispenser) error {
 	if d.Val() == "lb_pool" {
 		return module.GlobalOnly(d)
 	}
-	return d.Errf("unrecognized subdirective %s: %s", d.Val(), module.Suggest(d.Val(), handlerOptionNames()...))
+	names := slices.AppendSeq(slices.Sorted(maps.Keys(h.shorthand)), slices.Values(handlerOptionNames()))
+	return d.Errf("unrecognized subdirective %s: %s", d.Val(), module.Suggest(d.Val(), names...))
 }
 
 // here is a dispenser that stays on d's token, for errors about all that follows it.

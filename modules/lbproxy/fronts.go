@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/caddylb/caddy-lb/internal/h1server"
 )
 
@@ -73,11 +75,12 @@ func (r *frontRegistry) draining() []*h1server.Server {
 	return slices.Clone(r.ending)
 }
 
-// closeOld has the connection of an HTTP/1.0 request end that asks for it: net/http keeps one with both "keep-alive" and "close", of
-// which the latter counts (RFC 9112, section 9.3).
+// closeOld has the connection of an HTTP/1.0 request end that says both "keep-alive" and "close". The
+// latter counts (RFC 9112, section 9.3), but net/http goes by the former.
 func closeOld(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor == 1 && r.ProtoMinor == 0 && r.Close {
+		if r.ProtoMajor == 1 && r.ProtoMinor == 0 && r.Close &&
+			httpguts.HeaderValuesContainsToken(r.Header["Connection"], "keep-alive") {
 			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)
