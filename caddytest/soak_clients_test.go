@@ -104,6 +104,8 @@ func (x *soakExchange) end(err error, wrong string) {
 		excuse = "a reload closed it"
 	case x.fresh.Load() && k.reloads.since(x.began) && lostConnection(err):
 		excuse = "it was in the queue of a listener that closed"
+	case k.reloads.since(x.began) && strings.Contains(err.Error(), "GOAWAY"):
+		excuse = "a reload closed its HTTP/2 connection as it was sent"
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

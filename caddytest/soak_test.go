@@ -67,7 +67,9 @@ func soakEdition(n int) string {
 //   - an answer or a stream of a backend that dies, or that breaks it off itself; the client has to see that it broke;
 //   - a WebSocket that is open during a reload, as stream_close_delay is not set;
 //   - the first request of a connection that was opened during a reload: on a busy machine the kernel resets what
-//     waits in the queue of the old listener.
+//     waits in the queue of the old listener;
+//   - a request with a body that meets the GOAWAY of a reload: Caddy's HTTP/2 server names the last
+//     stream only once, so the client knows that its own was refused but cannot send the body again.
 type soak struct {
 	*Server
 	web, streams []*Backend
