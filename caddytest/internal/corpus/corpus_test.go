@@ -1,6 +1,7 @@
 package corpus
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
@@ -52,7 +53,7 @@ func TestCorporaAreTheSameEachTime(t *testing.T) {
 	}
 	a2, b2 := Requests2(), Requests2()
 	for i := range a2 {
-		if a2[i].Name != b2[i].Name || string(a2[i].Frames(1)) != string(b2[i].Frames(1)) {
+		if a2[i].Name != b2[i].Name || !bytes.Equal(a2[i].Frames(1), b2[i].Frames(1)) {
 			t.Fatalf("%s and %s", a2[i].Name, b2[i].Name)
 		}
 	}

@@ -1,7 +1,9 @@
 package judge
 
 import (
+	"bytes"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/caddylb/caddy-lb/caddytest/internal/strict"
@@ -111,8 +113,8 @@ func (r *result) forwarded(client string, requests, forwarded []*strict.Request)
 // isSame reports whether two messages ask for the same. OPTIONS of a whole server may be * (RFC 9112, section 3.2.4).
 func isSame(sent, got *strict.Request) bool {
 	path := Path(sent.Path)
-	return sent.Invalid == nil && sent.Method == got.Method && (path == Path(got.Path) || path == "/" && got.Path == "*" && sent.Method == "OPTIONS") &&
-		strings.EqualFold(sent.Authority, got.Authority) && string(sent.Body) == string(got.Body)
+	return sent.Invalid == nil && sent.Method == got.Method && (path == Path(got.Path) || path == "/" && got.Path == "*" && sent.Method == http.MethodOptions) &&
+		strings.EqualFold(sent.Authority, got.Authority) && bytes.Equal(sent.Body, got.Body)
 }
 
 // answers compares the answers with the requests.

@@ -92,10 +92,10 @@ func (c *cursor) answerBody(a *Answer, to Asked) error {
 	if err := c.require(f.length < 0 || !bare, NoLength, strconv.Itoa(a.Status)); err != nil {
 		return err
 	}
-	a.Tunnel = a.Status == 101 || to.Method == "CONNECT" && a.Status/100 == 2
+	a.Tunnel = a.Status == 101 || to.Method == methodConnect && a.Status/100 == 2
 	a.Last = !interim && (closes(a.Fields, min(a.Minor, to.Minor)) || c.used&BothFramings != 0)
 	switch {
-	case bare || a.Tunnel || to.Method == "HEAD" || a.Status == 304:
+	case bare || a.Tunnel || to.Method == methodHead || a.Status == 304:
 	case f.endless:
 		return ErrIncomplete
 	case f.coded:

@@ -21,7 +21,8 @@ func (c *cursor) framing(fields Fields, minor int) (framing, error) {
 			if err := c.ease(OldCoding, CodingInOld, values[0]); err != nil {
 				return f, err
 			}
-			return f, c.length(&f, fields)
+			err := c.length(&f, fields)
+			return f, err
 		}
 		f.coded = true
 		codings := fields.List("Transfer-Encoding")
@@ -30,7 +31,8 @@ func (c *cursor) framing(fields Fields, minor int) (framing, error) {
 			return f, err
 		}
 	}
-	return f, c.length(&f, fields)
+	err := c.length(&f, fields)
+	return f, err
 }
 
 // length reads Content-Length.
@@ -175,7 +177,7 @@ func cutValue(s string) (rest string, ok bool) {
 
 func (c *cursor) chunkEnd() error {
 	rest := c.p[c.at:]
-	if len(rest) < 2 && strings.HasPrefix("\r\n", string(rest)) {
+	if len(rest) < 2 && (len(rest) == 0 || rest[0] == '\r') {
 		return ErrIncomplete
 	}
 	if strings.HasPrefix(string(rest[:min(2, len(rest))]), "\r\n") {

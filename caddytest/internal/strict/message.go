@@ -162,3 +162,10 @@ type Answer struct {
 	// Tunnel says that what follows is no HTTP/1.1.
 	Tunnel bool
 }
+
+// Methods that change how a message is read.
+const (
+	methodConnect = "CONNECT"
+	methodHead    = "HEAD"
+	methodOptions = "OPTIONS"
+)

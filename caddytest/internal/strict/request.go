@@ -130,7 +130,7 @@ func (c *cursor) body(m *Request) error {
 	if err != nil {
 		return err
 	}
-	if m.Method == "CONNECT" {
+	if m.Method == methodConnect {
 		return c.require(!f.coded && f.length <= 0, ConnectContent, m.Target)
 	}
 	m.Last = c.used&(BothFramings|OldCoding) != 0

@@ -90,8 +90,8 @@ func (c *cursor) requestLine2(m *Request, pseudo map[string]string) error {
 	_, hasScheme := pseudo[":scheme"]
 	_, hasPath := pseudo[":path"]
 	_, extended := pseudo[":protocol"]
-	if extended || m.Method == "CONNECT" && !hasScheme && !hasPath {
-		connect := m.Method == "CONNECT" && extended == hasScheme && extended == hasPath && pseudo[":authority"] != ""
+	if extended || m.Method == methodConnect && !hasScheme && !hasPath {
+		connect := m.Method == methodConnect && extended == hasScheme && extended == hasPath && pseudo[":authority"] != ""
 		if err := c.require(connect, PseudoMissing, "CONNECT"); err != nil {
 			return err
 		}
@@ -99,7 +99,7 @@ func (c *cursor) requestLine2(m *Request, pseudo map[string]string) error {
 			m.Target = pseudo[":authority"]
 			return c.target(m)
 		}
-	} else if err := c.require(hasScheme && hasPath && m.Method != "CONNECT", PseudoMissing, m.Method); err != nil {
+	} else if err := c.require(hasScheme && hasPath && m.Method != methodConnect, PseudoMissing, m.Method); err != nil {
 		return err
 	}
 	if err := c.require(isToken(m.Method), Method, m.Method); err != nil {
@@ -108,7 +108,7 @@ func (c *cursor) requestLine2(m *Request, pseudo map[string]string) error {
 	if s := pseudo[":scheme"]; s != "http" && s != "https" {
 		return c.fault(Scheme, s)
 	}
-	if m.Target == "*" && m.Method == "OPTIONS" {
+	if m.Target == "*" && m.Method == methodOptions {
 		m.Path = "*"
 		return nil
 	}

@@ -1,6 +1,7 @@
 package strict
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -108,7 +109,7 @@ func TestRequests(t *testing.T) {
 			continue
 		}
 		if m.Method != want.Method || m.Target != want.Target || m.Authority != want.Authority || m.Path != want.Path || m.Minor != want.Minor ||
-			string(m.Body) != string(want.Body) || m.Chunked != want.Chunked || m.Last != want.Last || len(m.Trailers) != len(want.Trailers) {
+			!bytes.Equal(m.Body, want.Body) || m.Chunked != want.Chunked || m.Last != want.Last || len(m.Trailers) != len(want.Trailers) {
 			t.Errorf("%q: %+v, want %+v", raw, m, want)
 		}
 		for end := range len(raw) {

@@ -5,7 +5,7 @@ import "strings"
 // target reads the four forms of a request-target (RFC 9112, section 3.2).
 func (c *cursor) target(m *Request) error {
 	t := m.Target
-	if m.Method == "CONNECT" {
+	if m.Method == methodConnect {
 		host, port, ok := cutPort(t)
 		m.Authority = t
 		return c.require(ok && host != "" && isNumber(port) && isHostPort(t), ConnectForm, t)
@@ -13,7 +13,7 @@ func (c *cursor) target(m *Request) error {
 	switch {
 	case t == "*":
 		m.Path = t
-		return c.require(m.Method == "OPTIONS", Asterisk, t)
+		return c.require(m.Method == methodOptions, Asterisk, t)
 	case strings.HasPrefix(t, "/"):
 		m.Path = t
 		return c.path(t)
