@@ -205,20 +205,20 @@ func slowCases() (cases []blameCase) {
 				name: name + ", while the answer comes", cause: causeSlow, handler: handler, once: true, status: 200, send: answeredFirst(""),
 				options: reading, upstreams: of(echoing),
 			},
+			blameCase{
+				name: name + ", try_timeout", cause: causeSlow, handler: handler, balance: `,"try_timeout":"100ms"`, send: sends(stalled),
+				upstreams: of(func(t *testing.T) string { b, _ := hanging(t); return b.URL }),
+			},
+			blameCase{name: name + ", the backend does not wait", cause: causeSlow, handler: handler, send: sends(stalled), upstreams: impatient},
+			blameCase{name: name + ", the backend does not wait", cause: causeOpen, handler: handler, send: sends(chunks), upstreams: impatient},
+			blameCase{
+				name: name + ", try_timeout", cause: causeOpen, status: http.StatusGatewayTimeout, handler: handler,
+				balance: `,"try_timeout":"100ms"`, send: sends(chunks),
+				upstreams: of(func(t *testing.T) string { b, _ := hanging(t); return b.URL }),
+			},
 		)
 	}
-	return append(cases,
-		blameCase{
-			name: "try_timeout", cause: causeSlow, balance: `,"try_timeout":"100ms"`, send: sends(stalled),
-			upstreams: of(func(t *testing.T) string { b, _ := hanging(t); return b.URL }),
-		},
-		blameCase{name: "the backend does not wait", cause: causeSlow, send: sends(stalled), upstreams: impatient},
-		blameCase{name: "the backend does not wait", cause: causeOpen, send: sends(chunks), upstreams: impatient},
-		blameCase{
-			name: "try_timeout", cause: causeOpen, status: http.StatusGatewayTimeout, balance: `,"try_timeout":"100ms"`, send: sends(chunks),
-			upstreams: of(func(t *testing.T) string { b, _ := hanging(t); return b.URL }),
-		},
-	)
+	return cases
 }
 
 // A client that is told that its body did not come in time is told to begin on another connection

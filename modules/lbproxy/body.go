@@ -51,6 +51,7 @@ type requestBody struct {
 	lost    bool      // kept is not the whole of what was read
 	err     error     // how src ended
 	current *bodyReader
+	awaited int64 // since when the client was waited for as a connection was closed; as clientBody's since
 }
 
 func newRequestBody(w http.ResponseWriter, r *http.Request, src io.ReadCloser, limit int) *requestBody {
@@ -146,6 +147,14 @@ func (b *requestBody) isRead() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.reading
+}
+
+// awaitedSince is since when the client was waited for as the connection to the backend was closed,
+// if that ended the wait; else 0.
+func (b *requestBody) awaitedSince() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.awaited
 }
 
 // failure is the error that ended the client's body before its end; nil when there was none.

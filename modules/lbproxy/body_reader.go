@@ -17,7 +17,8 @@ type bodyReader struct {
 	// Guarded by the body's mu.
 	offset int
 	closed bool
-	inside bool // it reads the client's body itself just now
+	inside bool         // it reads the client's body itself just now
+	conn   *watchedConn // that sends what is read; nil if unknown
 }
 
 // bodyPart is memory for what is read apart, as much as a frame of HTTP/2 holds by default.
@@ -37,6 +38,8 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 		switch {
 		case !b.serves(r):
 			return 0, errSuperseded
+		case r.conn.end() != nil:
+			return 0, r.conn.end()
 		case len(p) == 0:
 			return 0, nil
 		case b.kept != nil && r.offset < b.kept.Len():
@@ -74,6 +77,9 @@ func (r *bodyReader) readSource(p []byte) (int, error) {
 	b.changed.Broadcast()
 	if !b.serves(r) {
 		return 0, errSuperseded
+	}
+	if gone := r.conn.end(); gone != nil {
+		return 0, gone
 	}
 	r.offset += n
 	if err != nil {
@@ -182,9 +188,36 @@ func (r *bodyReader) Close() error {
 		return nil
 	}
 	r.closed = true
+	r.letGo()
+	return nil
+}
+
+// letGo ends a read that is under way for the reason that the caller has left. The caller holds the body's mu.
+func (r *bodyReader) letGo() {
+	b := r.body
 	if r.inside && r == b.current && b.err == nil {
 		b.cut(atOnce)
 	}
 	b.changed.Broadcast()
-	return nil
+}
+
+// sendOver says which connection sends what is read. A transport may take another one when the first
+// was closed before anything was read.
+func (r *bodyReader) sendOver(c *watchedConn) {
+	b := r.body
+	b.mu.Lock()
+	r.conn = c
+	b.mu.Unlock()
+}
+
+// wake ends a read that is under way, as its connection is closed. That the client was waited for is
+// not forgotten with it.
+func (r *bodyReader) wake() {
+	b := r.body
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if client, ok := b.src.(*clientBody); ok && r.inside {
+		b.awaited = client.since.Load()
+	}
+	r.letGo()
 }

@@ -83,6 +83,9 @@ func (ex *exchange) awaitsClient(timeout bool) bool {
 		return false
 	}
 	since := b.since.Load()
+	if since == 0 {
+		since = ex.body.awaitedSince()
+	}
 	return since > 0 && (timeout || int64(lb.Monotonic())-since >= int64(unlessSlow))
 }
 

@@ -140,9 +140,10 @@ func newEngine(t *reverseproxy.HTTPTransport) *h1.Client {
 		return nil
 	}
 	rt := t.Transport
+	dial := rt.DialContext
 	options := h1.Options{
 		Dial: func(ctx context.Context, _ string) (net.Conn, error) {
-			return rt.DialContext(ctx, "", "") // it connects to what the context says
+			return dial(ctx, "", "") // it connects to what the context says
 		},
 		IdleTimeout:       rt.IdleConnTimeout,
 		MaxIdlePerHost:    rt.MaxIdleConnsPerHost,
@@ -186,22 +187,34 @@ func handshake(rt *http.Transport, http2 bool) func(context.Context, net.Conn) (
 		if http2 && caddyhttp.GetVar(ctx, tlsHTTP1OnlyVar) != true {
 			config.NextProtos = []string{"h2", "http/1.1"}
 		}
-		limited, cancel := context.WithTimeoutCause(ctx, timeout, errHandshakeTimeout)
-		defer cancel()
-		secure := tls.Client(conn, config)
-		if err := secure.HandshakeContext(limited); err != nil {
-			_ = conn.Close()
-			if errors.Is(context.Cause(limited), errHandshakeTimeout) {
-				err = errHandshakeTimeout
-			}
-			return nil, fmt.Errorf("TLS handshake: %w", err)
+		secured, err := secure(ctx, conn, config, timeout)
+		if err != nil {
+			return nil, err
 		}
-		if secure.ConnectionState().NegotiatedProtocol == "h2" {
-			_ = secure.Close()
+		if secured.ConnectionState().NegotiatedProtocol == "h2" {
+			_ = secured.Close()
 			return nil, errSpeaksHTTP2
 		}
-		return secure, nil
+		return secured, nil
 	}
+}
+
+// secure does the TLS handshake over conn, which it closes on failure. A timeout of 0 is none.
+func secure(ctx context.Context, conn net.Conn, config *tls.Config, timeout time.Duration) (*tls.Conn, error) {
+	if timeout > 0 {
+		limited, cancel := context.WithTimeoutCause(ctx, timeout, errHandshakeTimeout)
+		defer cancel()
+		ctx = limited
+	}
+	secured := tls.Client(conn, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		if errors.Is(context.Cause(ctx), errHandshakeTimeout) {
+			err = errHandshakeTimeout
+		}
+		return nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	return secured, nil
 }
 
 var errHandshakeTimeout = fmt.Errorf("it takes too long: %w", os.ErrDeadlineExceeded)

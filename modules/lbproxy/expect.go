@@ -45,11 +45,16 @@ func (t *trace) expect() {
 }
 
 // guard puts the expectation before a body; without one the body stays as it is.
-func (t *trace) guard(body io.ReadCloser) io.ReadCloser {
-	if t == nil || t.expectation == nil {
+func (t *trace) guard(body *bodyReader) io.ReadCloser {
+	if t == nil {
 		return body
 	}
-	return &expectedBody{ReadCloser: body, expectation: t.expectation, closed: make(chan struct{})}
+	t.sent.reader = body
+	if t.expectation == nil {
+		return body
+	}
+	t.sent.expected = &expectedBody{ReadCloser: body, expectation: t.expectation, closed: make(chan struct{})}
+	return t.sent.expected
 }
 
 type expectedBody struct {
@@ -77,6 +82,9 @@ func (b *expectedBody) Read(p []byte) (int, error) {
 
 // Close implements io.Closer. A read that is held off ends.
 func (b *expectedBody) Close() error {
-	b.closing.Do(func() { close(b.closed) })
+	b.letGo()
 	return b.ReadCloser.Close()
 }
+
+// letGo ends a read that is held off.
+func (b *expectedBody) letGo() { b.closing.Do(func() { close(b.closed) }) }

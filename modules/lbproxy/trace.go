@@ -1,6 +1,7 @@
 package lbproxy
 
 import (
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -21,6 +22,9 @@ type trace struct {
 	refused error // by a filter that saw the connection; read when the round trip has ended
 
 	expectation *expectation // nil unless the client waits to be told to send its body
+
+	sent sentBody
+	conn *watchedConn // that sends it over HTTP/1; nil until there is one
 }
 
 // traceConnection has the transport tell how far the attempt came, and hand over interim answers.
@@ -29,6 +33,7 @@ func (a *attempt) traceConnection() {
 	t.hooks.GetConn = func(string) { t.asked.Store(true) }
 	t.hooks.GotConn = func(info httptrace.GotConnInfo) {
 		t.connected.Store(true)
+		t.watch(info.Conn)
 		if a.ex.h.filters.WatchesConnections() {
 			t.refused = a.Connected(info.Conn, info.Reused)
 		}
@@ -44,8 +49,22 @@ func (a *attempt) traceConnection() {
 // failedToConnect reports whether the round trip ended without a connection.
 func (t *trace) failedToConnect() bool { return t != nil && t.asked.Load() && !t.connected.Load() }
 
+// watch has the connection end the read of the body when it is closed.
+func (t *trace) watch(conn net.Conn) {
+	if t.sent.reader == nil || t.a.way.scheme == "h2c" {
+		return
+	}
+	if t.conn = watched(conn); t.conn != nil {
+		t.sent.reader.sendOver(t.conn)
+		t.conn.carry(t.sent)
+	}
+}
+
 // settle ends the round trip: interim answers that come late are not passed on any more.
 func (t *trace) settle() {
+	if t.conn != nil {
+		t.conn.carry(sentBody{}) // nobody waits for the body's read now
+	}
 	t.interim.Lock()
 	t.settled = true
 	t.interim.Unlock()

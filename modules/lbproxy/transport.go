@@ -180,6 +180,7 @@ type httpTransport struct {
 
 func newHTTPTransport(module *reverseproxy.HTTPTransport) *httpTransport {
 	t := &httpTransport{HTTPTransport: module, engine: newEngine(module)}
+	watchConnections(module.Transport) // the engine needs none of that
 	if t.engine != nil && mayNegotiateHTTP2(module) {
 		t.http2 = new(sync.Map)
 	}
