@@ -51,7 +51,7 @@ type requestBody struct {
 	lost    bool      // kept is not the whole of what was read
 	err     error     // how src ended
 	current *bodyReader
-	awaited int64 // since when the client was waited for as a connection was closed; as clientBody's since
+	awaited int64 // clientBody's since, when a connection was closed within the read
 }
 
 func newRequestBody(w http.ResponseWriter, r *http.Request, src io.ReadCloser, limit int) *requestBody {

@@ -210,8 +210,8 @@ func (r *bodyReader) sendOver(c *watchedConn) {
 	b.mu.Unlock()
 }
 
-// wake ends a read that is under way, as its connection is closed. That the client was waited for is
-// not forgotten with it.
+// wake ends a read that is under way, as its connection is closed. The body remembers that the client
+// was waited for.
 func (r *bodyReader) wake() {
 	b := r.body
 	b.mu.Lock()

@@ -13,11 +13,11 @@ import (
 )
 
 // errDisconnected ends the body of a request whose connection to the backend is closed.
-var errDisconnected = errors.New("the connection to the backend was closed before the request's body was sent")
+var errDisconnected = errors.New("the connection to the backend was closed within the request's body")
 
 // watchedConn is a connection that net/http's transport opens. Over HTTP/1 that transport does not
-// close the body of a request whose connection it closes, but waits for the read of the body that is
-// under way. The client may never send anything, so that the connection ends that read.
+// close the body of a request whose connection it closes. It waits for the read of the body that is
+// under way, and the client may never send anything. So the connection ends that read.
 type watchedConn struct {
 	net.Conn
 
@@ -103,8 +103,8 @@ func (s sentBody) wake() {
 	}
 }
 
-// watched finds the connection below TLS; nil for connections that cannot tell, and for those of HTTP/2,
-// which closes the bodies that it does not need.
+// watched finds the connection below TLS. It is nil for connections that cannot tell, and for those
+// of HTTP/2, whose transport closes the bodies that it does not need.
 func watched(conn net.Conn) *watchedConn {
 	for {
 		switch c := conn.(type) {
@@ -138,7 +138,8 @@ func watchConnections(rt *http.Transport) {
 	if rt.DialTLSContext == nil {
 		return
 	}
-	// Caddy's own dials by itself: with the server's name of the request, and with the PROXY protocol.
+	// Caddy sets it for server names with placeholders and for the PROXY protocol, and calls its own
+	// DialContext in it.
 	rt.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := watch(ctx, network, address)
 		if err != nil {
