@@ -20,7 +20,7 @@ func IsInDoubt(r *http.Request) bool {
 // doubt.
 func EndAfter(w http.ResponseWriter, r *http.Request) {
 	if IsInDoubt(r) {
-		w.Header()["Connection"] = closing
+		w.Header().Set("Connection", "close")
 	}
 }
 

@@ -19,14 +19,15 @@ func (ex *exchange) nominateUpgrade(header http.Header) {
 	switch {
 	case len(header["Upgrade"]) == 0 || ex.in.ProtoMajor != 1 || ex.in.ProtoMinor < 1:
 	case ex.in.Close:
-		header["Connection"] = closeAndUpgrade
+		header["Connection"] = closeAndUpgrade()
 	default:
-		header["Connection"] = closeAndUpgrade[1:]
+		header["Connection"] = []string{"Upgrade"}
 	}
 }
 
-// closeAndUpgrade are options of Connection, each a line of its own: net/http looks for the first alone.
-var closeAndUpgrade = []string{"close", "Upgrade"}
+// closeAndUpgrade are options of Connection, each a line of its own: net/http looks for the first alone. The slice
+// is new each time, as other handlers may change values in place.
+func closeAndUpgrade() []string { return []string{"close", "Upgrade"} }
 
 // leaveUntyped keeps servers from making up a Content-Type where the backend gave none. What to take such a body
 // for is the client's to decide (RFC 9110, section 8.3).

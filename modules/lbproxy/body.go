@@ -157,6 +157,13 @@ func (b *requestBody) awaitedSince() int64 {
 	return b.awaited
 }
 
+// untouched reports whether nothing of the client's body was read yet, nor is being read.
+func (b *requestBody) untouched() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.kept == nil && !b.lost && !b.reading && b.err == nil
+}
+
 // failure is the error that ended the client's body before its end; nil when there was none.
 func (b *requestBody) failure() error {
 	b.mu.Lock()

@@ -18,9 +18,9 @@ func (ex *exchange) allowEarlyAnswer() {
 	if ex.body != nil && ex.in.ProtoMajor == 1 && !ex.body.complete() {
 		_ = http.NewResponseController(ex.w).EnableFullDuplex()
 		header := ex.w.Header()
-		header["Connection"] = closeAndUpgrade[:1:1]
+		header["Connection"] = []string{"close"}
 		if len(header["Upgrade"]) > 0 {
-			header["Connection"] = closeAndUpgrade
+			header["Connection"] = closeAndUpgrade()
 		}
 	}
 }
@@ -44,8 +44,10 @@ func (ex *exchange) linger(a *attempt) {
 // endBody ends the use of the client's body. Over HTTP/1 servers read what is left of it before
 // they write an error, and net/http's behind an answer that was broken off, so that the connection
 // can go on. A client that does not send it in time has its answer without. Nothing can follow a
-// body whose read was ended here.
+// body whose read was ended here. A body of which nothing was read is left as it is for error
+// routes, which may give the request to another backend, however slowly its body comes.
 func (ex *exchange) endBody() {
+	whole := ex.body.untouched()
 	if ex.in.ProtoMajor != 1 {
 		ex.body.release(atOnce)
 		return
@@ -58,7 +60,7 @@ func (ex *exchange) endBody() {
 	switch {
 	case ex.body.release(by):
 		ex.w.Header().Set("Connection", "close")
-	case !ex.body.complete():
+	case !ex.body.complete() && !(whole && ex.h.hasErrorRoutes(ex.in)):
 		_ = http.NewResponseController(ex.w).SetReadDeadline(soon)
 	}
 }

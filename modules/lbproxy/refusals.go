@@ -92,7 +92,7 @@ func (s *poolState) logRefusals() bool {
 // the error, and told of in sum.
 func (h *Handler) settle(w http.ResponseWriter, r *http.Request, err error) error {
 	var f *failure
-	if !errors.As(err, &f) || !f.refused() || h.errorRoutes || hasErrorRoutes(r) {
+	if !errors.As(err, &f) || !f.refused() || h.hasErrorRoutes(r) {
 		return err
 	}
 	status := f.status
@@ -108,8 +108,11 @@ func (h *Handler) settle(w http.ResponseWriter, r *http.Request, err error) erro
 	return nil
 }
 
-// hasErrorRoutes reports whether the server has routes for errors.
-func hasErrorRoutes(r *http.Request) bool {
+// hasErrorRoutes reports whether there are routes for errors around the handler, or of the server.
+func (h *Handler) hasErrorRoutes(r *http.Request) bool {
+	if h.errorRoutes {
+		return true
+	}
 	s, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	return ok && s.Errors != nil && len(s.Errors.Routes) > 0
 }
