@@ -35,7 +35,7 @@ var (
 // that for HTTP/2 does), while the client sends nothing. There are two ways to let it go. A reader
 // that reads apart leaves the read of the client's body to a goroutine, which goes on for a later
 // try. Any other reader reads it itself, which costs less; closed within that, it cuts the body
-// off.
+// off. It is for bodies that cannot be sent again, and for the engine, which waits for no read.
 type requestBody struct {
 	src   io.ReadCloser
 	w     http.ResponseWriter // has the read deadline that ends a read of src
@@ -90,6 +90,11 @@ func (b *requestBody) reader(trailer http.Header) *bodyReader {
 // readerApart is reader, for one that reads apart.
 func (b *requestBody) readerApart(trailer http.Header) *bodyReader {
 	return b.hand(&bodyReader{body: b, trailer: trailer, apart: true})
+}
+
+// readerKeeping is reader, for one that reads apart until the body cannot be sent again.
+func (b *requestBody) readerKeeping(trailer http.Header) *bodyReader {
+	return b.hand(&bodyReader{body: b, trailer: trailer, keeping: true})
 }
 
 // hand gives the body to r.

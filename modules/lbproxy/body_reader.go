@@ -13,6 +13,7 @@ type bodyReader struct {
 	body    *requestBody
 	trailer http.Header
 	apart   bool // the client's body is read by a goroutine of its own
+	keeping bool // so it is as long as all that was read is kept, for it may be sent again
 
 	// Guarded by the body's mu.
 	offset int
@@ -53,7 +54,7 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 			return 0, b.err
 		case b.reading:
 			b.changed.Wait()
-		case r.apart:
+		case r.apart, r.keeping && !b.lost:
 			b.reading = true
 			go b.readApart(r)
 		default:

@@ -82,12 +82,16 @@ func (a *attempt) attachBody() {
 }
 
 // bodyReader starts the body again for the attempt. The engine waits for no read of it. Transports
-// of Caddy's may, and then the read goes on without them where another try may need the body, and
-// where it cannot be ended without the request, as in HTTP/1.
+// of Caddy's may, and then the read goes on without them where another try may need the body, be it
+// one of the transport's own, and where it cannot be ended without the request, as in HTTP/1.
 func (a *attempt) bodyReader(trailer http.Header) io.ReadCloser {
-	ex := a.ex
-	if a.trace != nil && (ex.in.ProtoMajor == 1 || !ex.h.retry.never()) {
-		return a.trace.guard(ex.body.readerApart(trailer))
+	body := a.ex.body
+	switch {
+	case a.trace == nil:
+		return body.reader(trailer)
+	case a.ex.in.ProtoMajor == 1:
+		return a.trace.guard(body.readerApart(trailer))
+	default:
+		return a.trace.guard(body.readerKeeping(trailer))
 	}
-	return a.trace.guard(ex.body.reader(trailer))
 }
