@@ -32,6 +32,7 @@ type pool struct {
 	specs     []memberSpec
 	dynamic   *dynamicPools // nil without a dynamic source
 	group     *dynamicGroup // that it is a view of; nil for other pools
+	begun     atomic.Bool   // key, state and log stay as they are from now on
 	owner     bool          // the blueprint ends with this pool
 	log       *zap.Logger
 
@@ -199,13 +200,17 @@ func (p *pool) awaitFirstChecks(ctx context.Context) bool {
 	}
 }
 
-// refresh publishes the pool with the health, drains and weights that hold now, and tells what changed.
+// refresh publishes the pool with the health, drains and weights that hold now, and tells what changed. It may come
+// before the pool has begun: what it shares with the configuration that still runs may change any time.
 func (p *pool) refresh() {
-	if err := p.Refresh(); err != nil {
+	err := p.Refresh()
+	switch {
+	case !p.begun.Load(): // begin tells
+	case err != nil:
 		p.log.Error("keeping the pool as it was", zap.Error(err))
-		return
+	default:
+		p.tell("")
 	}
-	p.tell("")
 }
 
 // rebuild makes members of what is configured and what names resolve to now, and publishes them. On error the

@@ -54,6 +54,17 @@ func (g *dynamicGroup) lead() *pool {
 	return views[0].pool
 }
 
+// pools are those of the group's views. It may be called on nil.
+func (g *dynamicGroup) pools() (pools []*pool) {
+	if g == nil {
+		return nil
+	}
+	for _, v := range *g.views.Load() {
+		pools = append(pools, v.pool)
+	}
+	return pools
+}
+
 // usedBy are the sites that use the pool.
 func (p *pool) usedBy() []SiteStatus {
 	if p.group != nil {

@@ -1,6 +1,7 @@
 package lbproxy
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,8 +23,11 @@ const (
 	standingTrial                       // back from that for one request at a time
 )
 
-// told is what operators were told of a backend in a pool last. It is guarded by poolState.telling.
+// told is what operators were told of a backend in a pool last. Pools of one name share it, also those that share no
+// [poolState], as their sets of backends differ.
 type told struct {
+	mu sync.Mutex // guards the fields below; locked after poolState.telling
+
 	standing standing
 	reason   string
 	ejection time.Duration // since of the latest ejection that was told

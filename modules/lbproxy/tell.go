@@ -15,36 +15,56 @@ import (
 func operatorLog(ctx caddy.Context) *zap.Logger { return ctx.Logger(new(App)) }
 
 // becomeTeller has the pool tell operators what changes, instead of the same pool of an older configuration.
-func (p *pool) becomeTeller() { p.state.teller.Store(p) }
+func (p *pool) becomeTeller() {
+	p.state.teller.Store(p)
+	p.begun.Store(true)
+}
 
 // endTelling hands the telling on to the same pool of another configuration, if there is one: the pool
-// may belong to a configuration that failed after it had begun.
+// may belong to a configuration that failed after it had begun. A view hands it on to another view.
 func (p *pool) endTelling() {
 	if !p.state.teller.CompareAndSwap(p, nil) {
 		return
 	}
-	for _, other := range poolsNamed(p.Name()) {
-		if other.state == p.state && !other.isReleased() {
+	for _, other := range append(p.group.pools(), poolsNamed(p.Name())...) {
+		if other != p && other.state == p.state && !other.isReleased() {
 			p.state.teller.CompareAndSwap(nil, other)
 			return
 		}
 	}
 }
 
+// mayTell reports whether the pool is to tell operators what changes: it began last among those that share its
+// state, or is a view of the same dynamic source as the one that did.
+func (p *pool) mayTell() bool {
+	if !p.begun.Load() { // until then the state may yet be replaced
+		return false
+	}
+	t := p.state.teller.Load()
+	return t == p || t != nil && p.group != nil && t.group == p.group
+}
+
 // tell has the newest configuration of a pool tell what changed.
 func (s *poolState) tell() {
-	if p := s.teller.Load(); p != nil {
+	p := s.teller.Load()
+	switch {
+	case p == nil:
+	case p.group == nil:
 		p.tell("")
+	default:
+		for _, view := range p.group.pools() {
+			view.tell("")
+		}
 	}
 }
 
 // tell logs each change of the pool and its backends since they were told of last, in one line each. by
 // says who gave the orders among the changes; empty when that is unknown.
 func (p *pool) tell(by string) {
-	s := p.state
-	if s.teller.Load() != p {
+	if !p.mayTell() {
 		return
 	}
+	s := p.state
 	s.telling.Lock()
 	defer s.telling.Unlock()
 	n := &news{pool: p, snapshot: p.Snapshot(), entries: *p.entries.Load(), by: by}
@@ -54,13 +74,21 @@ func (p *pool) tell(by string) {
 		if e == nil {
 			continue
 		}
-		n.tellStanding(e, m)
-		n.tellOrders(e, m)
-		pending = pending || e.stats.told.standing == standingPending
+		pending = n.tellBackend(e, m) || pending
 	}
-	if !pending {
+	if !pending && s.teller.Load() == p {
 		n.tellTiers()
 	}
+}
+
+// tellBackend tells what changed about one backend, and reports whether its first check is awaited.
+func (n *news) tellBackend(e *entry, m *lb.Member) (pending bool) {
+	t := &e.stats.told
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n.tellStanding(e, m)
+	n.tellOrders(e, m)
+	return t.standing == standingPending
 }
 
 // news is what there is to tell of a pool at one moment.
