@@ -35,6 +35,7 @@ type App struct {
 
 	identifying sync.Once
 	identified  atomic.Bool // identifyAll is done
+	unreachable []found     // handlers that no request gets to; known when identified
 
 	overrides overrides
 

@@ -61,7 +61,9 @@ func (a *App) identifyAll() {
 	a.identifying.Do(func() {
 		s := &sites{uses: make(map[*pool][]SiteStatus), places: make(map[*pool]place)}
 		if a.http != nil {
-			s.collect(findHandlers(a.http))
+			handlers := findHandlers(a.http)
+			a.unreachable = unreachable(handlers)
+			s.collect(handlers)
 		}
 		taken := make(map[string]int)
 		for name, p := range a.shared {

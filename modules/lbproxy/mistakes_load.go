@@ -46,66 +46,23 @@ func (a *App) warnOfWhole() {
 	for _, name := range slices.Sorted(maps.Keys(a.unused)) {
 		a.warnOfPool(name, a.unused[name], unusedText(name))
 	}
-	app, err := a.ctx.AppIfConfigured("http")
-	if err != nil {
-		return // nothing is served
+	for _, f := range a.unreachable {
+		a.warn(unreachableText(f.handler.label(), f.behind))
 	}
-	site := new(coverage)
-	for _, server := range app.(*caddyhttp.App).Servers {
-		site.walk(server.Routes, "")
-		if server.Errors != nil {
-			site.walk(server.Errors.Routes, "")
-		}
-		for _, route := range server.NamedRoutes {
-			site.walk(caddyhttp.RouteList{*route}, "")
-		}
-	}
-	a.warn(site.unreachable...)
 }
 
-// coverage looks at the routes of a configuration.
-type coverage struct {
-	unreachable []string // warnings
+// unreachable are the handlers that no request gets to.
+func unreachable(handlers []found) []found {
+	return slices.DeleteFunc(slices.Clone(handlers), func(f found) bool { return f.behind == "" || f.invoked })
 }
 
-// walk looks at a list of routes that is behind a handler which takes every request, or none if before is empty. It
-// returns the label of such a handler of the list itself.
-func (s *coverage) walk(routes caddyhttp.RouteList, before string) string {
-	grouped := make(map[string]bool)
-	for _, route := range routes {
-		after := before
-		for _, handler := range route.Handlers {
-			if taker := s.look(handler, after); after == "" {
-				after = taker
-			}
-		}
-		// Only the first matching route of a group runs.
-		always := len(route.MatcherSets) == 0 && !grouped[route.Group]
-		if route.Group != "" {
-			grouped[route.Group] = true
-		}
-		if always && before == "" {
-			before = after
-		}
-	}
-	return before
-}
-
-// look looks at one handler behind before. It returns its label if it takes every request.
-func (s *coverage) look(handler any, before string) string {
+// takerLabel is the label of a handler that takes every request; empty if it does not, or nobody knows.
+func takerLabel(handler caddyhttp.MiddlewareHandler) string {
 	switch h := handler.(type) {
 	case *Handler:
-		if before != "" {
-			s.unreachable = append(s.unreachable, unreachableText(h.label(), before))
-		}
-		for _, rh := range h.HandleResponse {
-			s.walk(rh.Routes, "")
-		}
 		if h.takesEvery() {
 			return h.label()
 		}
-	case *caddyhttp.Subroute:
-		return s.walk(h.Routes, before)
 	case *reverseproxy.Handler:
 		if len(h.HandleResponse) == 0 {
 			return "a reverse_proxy without a matcher"
@@ -134,12 +91,11 @@ func (c *PoolConfig) located(name string, anonymous bool, err error) error {
 
 // warnings is what an App needs to warn of mistakes.
 type warnings struct {
-	ctx    caddy.Context
 	log    *zap.Logger
 	told   map[string]bool        // by the adaptation
 	unused map[string]*PoolConfig // no handler names them yet; guarded by the App's mu
 }
 
 func newWarnings(ctx caddy.Context, pools map[string]*PoolConfig) warnings {
-	return warnings{ctx: ctx, log: ctx.Logger(), told: adaptation.ClaimTold(), unused: maps.Clone(pools)}
+	return warnings{log: ctx.Logger(), told: adaptation.ClaimTold(), unused: maps.Clone(pools)}
 }

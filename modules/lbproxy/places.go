@@ -15,6 +15,9 @@ type found struct {
 	handler *Handler
 	at      place
 	invoked bool // reached through a named route, whose own place it is not
+
+	// behind is the label of the handler that takes every request before this one gets it; empty if none does.
+	behind string
 }
 
 // findHandlers walks the routes of all servers and returns the handlers of this suite, in the order in which they stand there.
@@ -32,6 +35,8 @@ type walker struct {
 	found   []found
 	at      place
 	invoked []string // named routes on the way
+	taken   string   // the label of the handler before, if it takes every request
+	inside  []any    // pointers on the way, which must not lead back
 	depth   int
 }
 
@@ -43,15 +48,27 @@ func (w *walker) server(s *caddyhttp.Server) {
 		return
 	}
 	w.at = place{server: s}
-	w.routes(s.Routes)
-	if s.Errors != nil {
-		w.within(step{holder: "errors"}, func() { w.routes(s.Errors.Routes) })
-	}
+	w.apart(func() { w.routes(s.Routes) })
+	w.errors(s.Errors)
 	for _, name := range slices.Sorted(maps.Keys(s.NamedRoutes)) {
 		if route := s.NamedRoutes[name]; route != nil {
-			w.within(step{holder: "&" + name}, func() { w.route(route) })
+			w.within(step{holder: "&" + name}, func() { w.apart(func() { w.route(route) }) })
 		}
 	}
+}
+
+func (w *walker) errors(config *caddyhttp.HTTPErrorConfig) {
+	if config != nil {
+		w.within(step{holder: "errors"}, func() { w.apart(func() { w.routes(config.Routes) }) })
+	}
+}
+
+// apart walks what gets requests whatever takes those before it, and keeps none from what comes after it.
+func (w *walker) apart(walk func()) {
+	before := w.taken
+	w.taken = ""
+	walk()
+	w.taken = before
 }
 
 // within walks on behind a step.
@@ -68,8 +85,15 @@ func (w *walker) within(s step, walk func()) {
 }
 
 func (w *walker) routes(routes []caddyhttp.Route) {
+	grouped := make(map[string]bool)
 	for i := range routes {
-		w.route(&routes[i])
+		r, before := &routes[i], w.taken
+		w.route(r)
+		// Only the first matching route of a group runs.
+		if len(r.MatcherSets) > 0 || grouped[r.Group] {
+			w.taken = before
+		}
+		grouped[r.Group] = r.Group != ""
 	}
 }
 
@@ -89,19 +113,20 @@ func (w *walker) handler(h caddyhttp.MiddlewareHandler) {
 			return
 		}
 		w.routes(h.Routes)
-		if h.Errors != nil {
-			w.within(step{holder: "errors"}, func() { w.routes(h.Errors.Routes) })
-		}
+		w.errors(h.Errors)
 	case *caddyhttp.Invoke:
 		w.invoke(h.Name)
 	case *Handler:
-		w.found = append(w.found, found{handler: h, at: w.at, invoked: len(w.invoked) > 0})
+		w.found = append(w.found, found{handler: h, at: w.at, invoked: len(w.invoked) > 0, behind: w.taken})
 		w.within(step{holder: "handle_response"}, func() { w.value(reflect.ValueOf(h.HandleResponse)) })
 		for _, f := range h.filterModules {
 			w.within(step{holder: holderName(f)}, func() { w.value(reflect.ValueOf(f)) })
 		}
 	default:
 		w.within(step{holder: holderName(h)}, func() { w.value(reflect.ValueOf(h)) })
+	}
+	if w.taken == "" {
+		w.taken = takerLabel(h)
 	}
 }
 
@@ -112,7 +137,7 @@ func (w *walker) invoke(name string) {
 	}
 	if route := w.at.server.NamedRoutes[name]; route != nil {
 		w.invoked = append(w.invoked, name)
-		w.route(route)
+		w.apart(func() { w.route(route) })
 		w.invoked = w.invoked[:len(w.invoked)-1]
 	}
 }
@@ -127,6 +152,7 @@ func holderName(h any) string {
 
 var (
 	routeType           = reflect.TypeFor[caddyhttp.Route]()
+	routesType          = reflect.TypeFor[[]caddyhttp.Route]()
 	responseHandlerType = reflect.TypeFor[caddyhttp.ResponseHandler]()
 	handlerType         = reflect.TypeFor[caddyhttp.MiddlewareHandler]()
 )
@@ -140,14 +166,20 @@ func (w *walker) value(v reflect.Value) {
 	defer func() { w.depth-- }()
 	switch v.Kind() {
 	case reflect.Pointer:
-		if !v.IsNil() {
+		if p := v.Interface(); !v.IsNil() && !slices.Contains(w.inside, p) {
+			w.inside = append(w.inside, p)
 			w.value(v.Elem())
+			w.inside = w.inside[:len(w.inside)-1]
 		}
 	case reflect.Interface:
 		if h, ok := v.Interface().(caddyhttp.MiddlewareHandler); ok {
-			w.handler(h)
+			w.apart(func() { w.handler(h) })
 		}
 	case reflect.Slice, reflect.Array:
+		if v.CanConvert(routesType) {
+			w.apart(func() { w.routes(v.Convert(routesType).Interface().([]caddyhttp.Route)) })
+			return
+		}
 		for i := range v.Len() {
 			w.value(v.Index(i))
 		}
@@ -164,11 +196,11 @@ func (w *walker) fields(v reflect.Value) {
 	switch v.Type() {
 	case routeType:
 		r := v.Interface().(caddyhttp.Route)
-		w.route(&r)
+		w.apart(func() { w.route(&r) })
 	case responseHandlerType:
 		rh := v.Interface().(caddyhttp.ResponseHandler)
 		condition := matcherText(string(textOf(rh.Match)))
-		w.within(step{sets: []map[string]matcherText{{"response": condition}}}, func() { w.routes(rh.Routes) })
+		w.within(step{sets: []map[string]matcherText{{"response": condition}}}, func() { w.apart(func() { w.routes(rh.Routes) }) })
 	default:
 		for i := range v.NumField() {
 			if v.Type().Field(i).IsExported() {
