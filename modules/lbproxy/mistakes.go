@@ -46,7 +46,7 @@ func (c *PoolConfig) backendMistakes() []mistake {
 	}
 	if len(c.Upstreams) > 1 && !c.watchesBackends() {
 		found = append(found, mistake{"", fmt.Sprintf("there are %d backends, and one that fails is not taken out of service: "+
-			"add health_check, outlier_detection or 'resilience default'", len(c.Upstreams))})
+			"add health_check or 'resilience default'", len(c.Upstreams))})
 	}
 	return found
 }

@@ -141,13 +141,18 @@ func (a *attempt) settleTrial() {
 	}
 }
 
-// warnOfIdleDetection says that outlier detection cannot eject anybody.
+// warnOfIdleDetection says that outlier detection cannot eject anybody. Of a single backend it says nothing: that one
+// stays whatever is configured. A dynamic source is told of once, however many pools its answers make.
 func (p *pool) warnOfIdleDetection(backends int) {
 	o := p.config.outlierDetection()
-	if o == nil || backends == 0 || lb.EjectionLimit(backends, o.maxPercent(), o.AlwaysEjectOne) > 0 {
+	if o == nil || backends < 2 || lb.EjectionLimit(backends, o.maxPercent(), o.AlwaysEjectOne) > 0 {
 		return
 	}
-	p.log.Warn("outlier detection will eject no backend: max_ejection_percent of this pool is less than one of them. Raise it, or add always_eject_one",
+	if p.group != nil && p.group.base.idleTold.Swap(true) {
+		return
+	}
+	p.log.Warn("outlier detection will eject no backend: max_ejection_percent of the backends is less than one backend: "+
+		"add always_eject_one, or raise max_ejection_percent",
 		zap.Int("backends", backends), zap.Float64("max_ejection_percent", o.maxPercent()))
 }
 

@@ -42,6 +42,7 @@ type pool struct {
 	maxRetries  int               // the same of retries
 	detector    *outlier.Detector // nil without outlier detection
 	drains      drainWatch
+	idleTold    atomic.Bool // of a dynamic source: see warnOfIdleDetection
 
 	// held is closed once the checks with `initial check` had their first results; nil when there are none.
 	held chan struct{}
