@@ -1,7 +1,6 @@
 package lbproxy
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -117,6 +116,9 @@ func (n *news) left() int {
 	return n.available
 }
 
+// backendField names a backend in a line. It allocates, so it is made only for lines that are written.
+func backendField(m *lb.Member) zap.Field { return zap.Stringer("backend", m.Address()) }
+
 // line logs one change.
 func (n *news) line(level zapcore.Level, message, reason string, fields ...zap.Field) {
 	if c := n.pool.log.Check(level, message); c != nil {
@@ -143,7 +145,6 @@ func (n *news) tellStanding(e *entry, m *lb.Member) {
 func (n *news) tellTurn(e *entry, m *lb.Member, now standing, o *outage) {
 	t := &e.stats.told
 	before := t.standing
-	backend := zap.Stringer("backend", m.Address())
 	switch now {
 	case standingPending:
 		if before == standingUnseen {
@@ -156,11 +157,11 @@ func (n *news) tellTurn(e *entry, m *lb.Member, now standing, o *outage) {
 		}
 		return
 	case standingUp:
-		n.tellReturn(e, before, backend)
+		n.tellReturn(e, m, before)
 	case standingDown:
 		if before != standingDown && before != standingUnreachable {
 			t.reason = e.status(m).Reason
-			n.line(zap.WarnLevel, "backend is unhealthy", t.reason, backend)
+			n.line(zap.WarnLevel, "backend is unhealthy", t.reason, backendField(m))
 		}
 	case standingUnreachable:
 		if before <= standingUp {
@@ -169,7 +170,7 @@ func (n *news) tellTurn(e *entry, m *lb.Member, now standing, o *outage) {
 			}
 			o.due.Store(true)
 			t.reason = o.reason
-			n.line(zap.WarnLevel, "backend cannot be connected to", t.reason, backend)
+			n.line(zap.WarnLevel, "backend cannot be connected to", t.reason, backendField(m))
 		}
 		o.told.Store(true)
 	case standingEjected:
@@ -179,13 +180,13 @@ func (n *news) tellTurn(e *entry, m *lb.Member, now standing, o *outage) {
 		}
 		t.ejection, t.reason = s.Since, s.Reason
 		lasts := (s.Until - lb.Monotonic()).Round(time.Millisecond)
-		n.line(zap.WarnLevel, "backend is ejected", t.reason, backend, zap.Int("times", s.Times), zap.Duration("for", lasts))
+		n.line(zap.WarnLevel, "backend is ejected", t.reason, backendField(m), zap.Int("times", s.Times), zap.Duration("for", lasts))
 	}
 	t.standing = now
 }
 
 // tellReturn tells of a backend that is up again.
-func (n *news) tellReturn(e *entry, before standing, backend zap.Field) {
+func (n *news) tellReturn(e *entry, m *lb.Member, before standing) {
 	message, reason := "", ""
 	switch before {
 	case standingUnseen, standingUp:
@@ -200,7 +201,7 @@ func (n *news) tellReturn(e *entry, before standing, backend zap.Field) {
 			reason = "its failures are forgotten"
 		}
 	}
-	n.line(zap.InfoLevel, message, reason, backend, zap.String("was", e.stats.told.reason))
+	n.line(zap.InfoLevel, message, reason, backendField(m), zap.String("was", e.stats.told.reason))
 }
 
 // tellOrders tells what operators ordered. What holds when a backend is seen for the first time was told
@@ -223,20 +224,20 @@ func (n *news) tellDrain(t *told, m *lb.Member, drained bool) {
 	if !drained {
 		message = "backend is not drained any more"
 	}
-	n.line(zap.InfoLevel, message, n.who(), zap.Stringer("backend", m.Address()))
+	n.line(zap.InfoLevel, message, n.who(), backendField(m))
 }
 
 func (n *news) tellWeight(t *told, m *lb.Member, ordered bool) {
-	backend, weight := zap.Stringer("backend", m.Address()), zap.Int("weight", m.Weight)
+	weight := zap.Int("weight", m.Weight)
 	switch {
 	case ordered && (!t.ordered || t.weight != m.Weight):
-		n.line(zap.InfoLevel, "backend has another weight", n.who(), backend, weight, zap.Int("configured", m.ConfiguredWeight()))
+		n.line(zap.InfoLevel, "backend has another weight", n.who(), backendField(m), weight, zap.Int("configured", m.ConfiguredWeight()))
 	case !ordered && t.ordered:
 		reason := "another weight is configured"
 		if n.by != "" {
 			reason = n.by
 		}
-		n.line(zap.InfoLevel, "backend has its configured weight again", reason, backend, weight)
+		n.line(zap.InfoLevel, "backend has its configured weight again", reason, backendField(m), weight)
 	}
 }
 
@@ -246,61 +247,4 @@ func (n *news) who() string {
 		return n.by
 	}
 	return "ordered by an operator"
-}
-
-// toldTier is what operators were told of a tier last.
-type toldTier struct{ used, panic bool }
-
-// tellTiers tells which tiers stand in for those before them, and in which panic mode begins or ends. A first tier that
-// is not used is told by whoever stands in, or by its last backend.
-func (n *news) tellTiers() {
-	told := n.pool.state.tiers
-	next := make(map[int]toldTier, len(n.snapshot.Tiers))
-	for i, t := range n.snapshot.Tiers {
-		before, seen := told[t.Priority]
-		now := toldTier{used: t.Load > 0, panic: t.Panic}
-		next[t.Priority] = now
-		priority := zap.Int("priority", shownPriority(t))
-		if seen && i > 0 && now.used != before.used {
-			n.tellUse(i, t, priority)
-		}
-		if now.panic == before.panic {
-			continue
-		}
-		available := 0
-		for _, m := range t.Members {
-			available += selectable(m)
-		}
-		reason := fmt.Sprintf("%d of %d backends of the tier are available, panic_threshold is %g%%",
-			available, len(t.Members), 100*n.pool.Options().PanicThreshold)
-		if now.panic {
-			n.line(zap.WarnLevel, "panic mode begins", reason, priority)
-		} else {
-			n.line(zap.InfoLevel, "panic mode ends", reason, priority)
-		}
-	}
-	n.pool.state.tiers = next
-}
-
-func (n *news) tellUse(i int, t *lb.Tier, priority zap.Field) {
-	available, all := 0, 0
-	for _, before := range n.snapshot.Tiers[:i] {
-		all += len(before.Members)
-		for _, m := range before.Members {
-			available += selectable(m)
-		}
-	}
-	reason := fmt.Sprintf("%d of %d backends before it are available", available, all)
-	if t.Load > 0 {
-		n.line(zap.WarnLevel, "tier stands in", reason, priority, zap.Float64("load", t.Load))
-	} else {
-		n.line(zap.InfoLevel, "tier does not stand in any more", reason, priority)
-	}
-}
-
-func selectable(m *lb.Member) int {
-	if m.Selectable() {
-		return 1
-	}
-	return 0
 }

@@ -4,6 +4,9 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/caddylb/caddy-lb/lb"
 )
 
 // Every view of a dynamic source tells of its backends, not only the one that was made last.
@@ -69,4 +72,14 @@ func TestBackendsChangeWhileAPoolIsLoaded(t *testing.T) {
 	}
 	close(stop)
 	clients.Wait()
+}
+
+// Pools of thousands of backends are looked at with each change, of which most are no news.
+func TestNoNewsDoesNotAllocate(t *testing.T) {
+	e := &entry{stats: new(stats)}
+	m := &lb.Member{Backend: lb.NewBackend(lb.Address{Host: "127.0.0.1", Port: "1"}, time.Now()), Weight: 1}
+	n := new(news)
+	if got := testing.AllocsPerRun(100, func() { n.tellBackend(e, m) }); got != 0 {
+		t.Errorf("%v allocations", got)
+	}
 }
