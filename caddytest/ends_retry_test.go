@@ -59,9 +59,13 @@ func TestRetryWithAnOpenBody(t *testing.T) {
 				first.expect(failed)
 				second.expect(&endsCell{endsCase: endsCase{form: form, answer: whole}, id: id, here: make(chan struct{})})
 				begun := time.Now()
+				want := "200 whole"
+				if answer.name == "nothing" && form.length > 0 && !form.whole {
+					want = "408" // the client owes the rest, and no backend does better without it
+				}
 				got, err := client(s.URL("PORT", "/"+id), form, make(chan struct{}))
-				if got != "200 whole" || err != nil {
-					t.Errorf("%s: %s: got %s, %v", name, failed, got, err)
+				if got != want || err != nil {
+					t.Errorf("%s: %s: got %s, %v, want %s", name, failed, got, err, want)
 				}
 				if took := time.Since(begun); took > patience()/2 {
 					t.Errorf("%s: %s: it took %v", name, failed, took)
