@@ -25,9 +25,10 @@ var update = flag.Bool("update", false, "rewrite the golden files from what the 
 // separator stands between a Caddyfile and what becomes of it, as in Caddy's own golden files.
 const separator = "----------"
 
-// TestAdapt adapts each golden Caddyfile and compares the warnings and the JSON, or the error, with what stands below the
-// separator. Files named error_* have to fail, at the latest when provisioned; the others have to adapt. Files named
-// warning_* have warnings alone below the separator.
+// TestAdapt adapts each golden Caddyfile and compares the warnings and the JSON, or the error, with
+// what stands below the separator. Files named error_* have to fail, at the latest when
+// provisioned; the others have to adapt. Files named warning_* have warnings alone below the
+// separator.
 func TestAdapt(t *testing.T) {
 	names, err := filepath.Glob(filepath.Join("adapt", "*.caddyfiletest"))
 	if err != nil {
@@ -58,7 +59,8 @@ func TestAdapt(t *testing.T) {
 	}
 }
 
-// outcome is the warnings and the indented JSON of a Caddyfile that has to adapt, or the error of one that has to fail.
+// outcome is the warnings and the indented JSON of a Caddyfile that has to adapt, or the error of
+// one that has to fail.
 func outcome(t *testing.T, input, kind string) string {
 	t.Helper()
 	if formatted := string(caddyfile.Format([]byte(input))); formatted != input {

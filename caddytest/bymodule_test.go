@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// That backends are not reached by the engine is noted once for each pool, with the pool and the backends,
-// and not again by a reload that changes nothing of it.
+// That backends are not reached by the engine is noted once for each pool, with the pool and the
+// backends, and not again by a reload that changes nothing of it.
 func TestTransportIsNotedOnce(t *testing.T) {
 	const config = `{
 	lb_pool next {

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// told are the lines for operators: those of the logger lb, at info or above, about a backend of a pool.
+// told are the lines for operators: those of the logger lb, at info or above, about a backend of a
+// pool.
 func (s *Server) told(pool string, b *Backend) (lines []LogLine) {
 	for _, l := range s.Log() {
 		if l.Text("logger") == "lb" && l.Text("level") != "debug" && l.Text("pool") == pool && l.Text("backend") == b.Addr {
@@ -17,8 +18,8 @@ func (s *Server) told(pool string, b *Backend) (lines []LogLine) {
 	return lines
 }
 
-// expectTold waits until operators were told so much of a backend, and checks that these are all messages.
-// available is how many backends are left by each of them.
+// expectTold waits until operators were told so much of a backend, and checks that these are all
+// messages. available is how many backends are left by each of them.
 func (s *Server) expectTold(pool string, b *Backend, available []float64, messages ...string) []LogLine {
 	s.t.Helper()
 	eventually(s.t, "operators are told: "+messages[len(messages)-1], func() bool { return len(s.told(pool, b)) >= len(messages) })
@@ -46,8 +47,8 @@ const (
 	healthy     = "backend is healthy"
 )
 
-// A backend that cannot be connected to is told of once, however many requests find out, and once when it
-// answers again: with passive checks too, which let it back now and then.
+// A backend that cannot be connected to is told of once, however many requests find out, and once
+// when it answers again: with passive checks too, which let it back now and then.
 func TestUnreachableBackendIsToldOnce(t *testing.T) {
 	for name, options := range map[string]string{
 		"without checks":      "",
@@ -110,8 +111,8 @@ func TestFailedHandshakeIsTold(t *testing.T) {
 	}
 }
 
-// Active checks take a dead backend out with one line for each pool that has it, and none besides when
-// requests find out first.
+// Active checks take a dead backend out with one line for each pool that has it, and none besides
+// when requests find out first.
 func TestChangesByChecksAreOneLine(t *testing.T) {
 	const check = "health_check tcp {\n\t\t\tinterval 50ms\n\t\t}\n\t\thealth_check http /health {\n\t\t\tinterval 60ms\n\t\t}\n"
 	b := NewBackends(t, "A", "B")
@@ -165,7 +166,8 @@ func TestChangesByPassiveChecksAreOneLine(t *testing.T) {
 	s.expectTold("p", b[1], []float64{1, 2}, unhealthy, healthy)
 }
 
-// Each order that changes something is one line in each pool that has the backend. One that changes nothing is none.
+// Each order that changes something is one line in each pool that has the backend. One that changes
+// nothing is none.
 func TestOrdersAreOneLine(t *testing.T) {
 	b := NewBackends(t, "A", "B", "C")
 	s := Start(t, reloadable, addresses(b...))

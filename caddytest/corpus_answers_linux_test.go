@@ -17,7 +17,8 @@ import (
 	"github.com/caddylb/caddy-lb/caddytest/internal/strict"
 )
 
-// liar is a backend that answers /bad/<number>/<nonce> with an answer of the corpus, and anything else as it should.
+// liar is a backend that answers /bad/<number>/<nonce> with an answer of the corpus, and anything
+// else as it should.
 type liar struct {
 	answers []corpus.Answer
 	conns   sync.WaitGroup
@@ -65,7 +66,8 @@ func (l *liar) answer(conn net.Conn, m *strict.Request) bool {
 	return parts[3] == "stay"
 }
 
-// nonceClient asks one request after the other, on a connection that it keeps as long as the proxy does.
+// nonceClient asks one request after the other, on a connection that it keeps as long as the proxy
+// does.
 type nonceClient struct {
 	t     *testing.T
 	port  string
@@ -115,7 +117,8 @@ func (c *nonceClient) end() {
 	c.raw, c.asked, c.want = nil, nil, nil
 }
 
-// Whatever a backend answers, each client gets its own answers or errors, in clear messages, and never another's.
+// Whatever a backend answers, each client gets its own answers or errors, in clear messages, and
+// never another's.
 func TestCorpusAnswers(t *testing.T) {
 	t.Parallel()
 	all := chosen(corpus.Answers(), func(a corpus.Answer) string { return a.Name })

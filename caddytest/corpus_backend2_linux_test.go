@@ -31,7 +31,8 @@ type h2Conn struct {
 	block   bytes.Buffer
 }
 
-// watching gives a strict reader all that another one reads. Its errors count when the connection is over.
+// watching gives a strict reader all that another one reads. Its errors count when the connection
+// is over.
 type watching struct{ *strict.Frames }
 
 // Write implements io.Writer.
@@ -88,7 +89,8 @@ func (r *recorder) frame2(c *h2Conn, frame http2.Frame) error {
 	return nil
 }
 
-// answer2 answers the request of a stream that has ended, by what a strict reader says of all that came so far.
+// answer2 answers the request of a stream that has ended, by what a strict reader says of all that
+// came so far.
 func (r *recorder) answer2(c *h2Conn, id uint32) error {
 	status, whose, line := "400", "nobody", "no message"
 	if st := c.read.Stream(id); st != nil {

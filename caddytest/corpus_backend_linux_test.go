@@ -12,7 +12,8 @@ import (
 	"github.com/caddylb/caddy-lb/caddytest/internal/strict"
 )
 
-// recorder is a backend that keeps all that comes, reads it strictly, and answers each message with what it was.
+// recorder is a backend that keeps all that comes, reads it strictly, and answers each message with
+// what it was.
 type recorder struct {
 	addr string
 

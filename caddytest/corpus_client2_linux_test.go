@@ -47,7 +47,8 @@ func (c *frameClient) send(pieces ...[]byte) {
 	}
 }
 
-// await reads until the answer on a stream has ended. It reports false when the connection ends before.
+// await reads until the answer on a stream has ended. It reports false when the connection ends
+// before.
 func (c *frameClient) await(stream uint32) bool {
 	for {
 		if a := c.exchange.Answers[stream]; a != nil && (a.Ended || a.Reset) {
@@ -99,7 +100,8 @@ func (c *frameClient) read() error {
 	return nil
 }
 
-// finish reads until all that has an answer has it. A stream that is no request may be left without, and gets some time.
+// finish reads until all that has an answer has it. A stream that is no request may be left
+// without, and gets some time.
 func (c *frameClient) finish(stream, after uint32) *judge.Exchange2 {
 	defer c.Close()
 	requests, _ := c.exchange.Read()

@@ -19,8 +19,8 @@ const (
 	neighbourAfter  = "GET /after HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"
 )
 
-// corpusClients counts clients. Linux has all of 127.0.0.0/8 on loopback, so each gets an address of its own, by
-// which the proxy names it to the backends.
+// corpusClients counts clients. Linux has all of 127.0.0.0/8 on loopback, so each gets an address
+// of its own, by which the proxy names it to the backends.
 var corpusClients atomic.Uint32
 
 // rawClient is a connection of which all bytes are kept.
@@ -50,7 +50,8 @@ func (c *rawClient) send(pieces ...string) {
 	}
 }
 
-// await reads until there are n final answers, or the connection ends. It reports whether they came.
+// await reads until there are n final answers, or the connection ends. It reports whether they
+// came.
 func (c *rawClient) await(n int) bool {
 	for c.answers() < n {
 		if c.more() != nil {
@@ -86,12 +87,12 @@ func (c *rawClient) answers() int {
 	}
 }
 
-// stall is how long the proxy may think about what is no message before the client gives up and closes its side. Nothing is
-// judged by it.
+// stall is how long the proxy may think about what is no message before the client gives up and
+// closes its side. Nothing is judged by it.
 const stall = 150 * time.Millisecond
 
-// finish reads until the proxy closes the connection. When what was sent ends within a message, the client closes its
-// side as soon as it has the answers to what is clear.
+// finish reads until the proxy closes the connection. When what was sent ends within a message, the
+// client closes its side as soon as it has the answers to what is clear.
 func (c *rawClient) finish() *judge.Exchange {
 	defer c.Close()
 	requests, err := c.exchange.Read()

@@ -9,8 +9,8 @@ import (
 	"github.com/caddylb/caddy-lb/caddytest/internal/judge"
 )
 
-// places2 are the contexts of a case on a connection of HTTP/2. Each sends it on the given stream, and neighbours on those
-// around it.
+// places2 are the contexts of a case on a connection of HTTP/2. Each sends it on the given stream,
+// and neighbours on those around it.
 var places2 = []struct {
 	name, port string
 	stream     uint32
@@ -32,8 +32,9 @@ var places2 = []struct {
 	{"to HTTP/2", "PORT_H2", 1, func(c *frameClient, frames []byte) { c.send(frames, corpus.Get2(3, "/after")) }},
 }
 
-// Of everything that clients can send as HTTP/2, the backends see the messages that a strict reader of the RFCs sees there,
-// as one clear message each of HTTP/1.1 or HTTP/2, and every stream has its own answer.
+// Of everything that clients can send as HTTP/2, the backends see the messages that a strict reader
+// of the RFCs sees there, as one clear message each of HTTP/1.1 or HTTP/2, and every stream has its
+// own answer.
 func TestCorpusHTTP2(t *testing.T) {
 	t.Parallel()
 	backend, backend2 := newRecorder(t), newRecorder2(t)

@@ -14,7 +14,8 @@ import (
 // corpusCases limits the corpora to cases whose names begin so.
 var corpusCases = flag.String("corpus", "", "the beginning of the names of the cases to play; all by default")
 
-// chosen are the cases to play. The race detector makes everything slow, and sees as much in a part of them.
+// chosen are the cases to play. The race detector makes everything slow, and sees as much in a part
+// of them.
 func chosen[T any](all []T, name func(T) string) []T {
 	var part []T
 	for i, c := range all {
@@ -52,7 +53,8 @@ type place struct {
 	play       func(c *rawClient, r corpus.Request, i int)
 }
 
-// places are the contexts of a case: net/http reads the first request of a connection, the engine those that follow.
+// places are the contexts of a case: net/http reads the first request of a connection, the engine
+// those that follow.
 var places = []place{
 	{"first", "PORT_PLAIN", func(c *rawClient, r corpus.Request, _ int) { c.send(r.Raw, neighbourAfter) }},
 	{"later", "PORT_COPY", func(c *rawClient, r corpus.Request, _ int) {
@@ -71,8 +73,8 @@ var places = []place{
 	}},
 }
 
-// Of everything that clients can send as HTTP/1.1, the backends see the messages that a strict reader of the RFCs sees
-// there, as one clear message each, and every client has its own answers.
+// Of everything that clients can send as HTTP/1.1, the backends see the messages that a strict
+// reader of the RFCs sees there, as one clear message each, and every client has its own answers.
 func TestCorpusRequests(t *testing.T) {
 	t.Parallel()
 	backend, backend2 := newRecorder(t), newRecorder2(t)

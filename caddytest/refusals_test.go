@@ -31,7 +31,8 @@ func isRefusals(l LogLine) bool {
 	return l.Text("logger") == "lb" && l.Text("pool") == "p" && l.Text("level") == "warn" && l.Text("msg") == "requests are refused for want of a place"
 }
 
-// That requests are refused under overload is what was configured: it is told in sum, and not as an error each time.
+// That requests are refused under overload is what was configured: it is told in sum, and not as an
+// error each time.
 func TestRefusalsAreToldInSum(t *testing.T) {
 	s, g, first := occupied(t, site(onePlace, "queue 1 5s"))
 	waits := s.wait("/waits")

@@ -65,7 +65,8 @@ func (p *Pool) Close() {
 	p.lineUp(nil)
 }
 
-// Identify gives the pool the name and the queue that are known only after it was made. Nobody may use the pool yet but who updates it.
+// Identify gives the pool the name and the queue that are known only after it was made. Nobody may
+// use the pool yet but who updates it.
 func (p *Pool) Identify(name string, queue *Queue) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -8,7 +8,8 @@ type Snapshot struct {
 	// Members is every member of the pool, in canonical order of their addresses.
 	Members []*Member
 
-	// Set is the number of the set of members that the pool was given: equal for the snapshots of one [Pool.Update].
+	// Set is the number of the set of members that the pool was given: equal for the snapshots of
+	// one [Pool.Update].
 	Set uint64
 
 	// Tiers are the members by priority, lowest number first; backups are the last of them. A request goes to a tier

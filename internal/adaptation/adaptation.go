@@ -1,6 +1,6 @@
-// Package adaptation is what the directives and options of one Caddyfile tell each other and the user while it is
-// adapted: warnings, and what only the whole of the file shows. It also keeps the places of things in the file, which
-// have no room in the JSON.
+// Package adaptation is what the directives and options of one Caddyfile tell each other and the
+// user while it is adapted: warnings, and what only the whole of the file shows. It also keeps the
+// places of things in the file, which have no room in the JSON.
 package adaptation
 
 import (
@@ -18,8 +18,8 @@ import (
 
 // Adaptation is one run of the Caddyfile adapter. It belongs to the goroutine that runs it.
 type Adaptation struct {
-	// list is what the adapter returns beside the JSON. Caddy's Helper has it but does not export it; it is nil if a
-	// version of Caddy has none.
+	// list is what the adapter returns beside the JSON. Caddy's Helper has it but does not export
+	// it; it is nil if a version of Caddy has none.
 	list *[]caddyconfig.Warning
 
 	values map[string]any
@@ -55,7 +55,8 @@ func Of(h httpcaddyfile.Helper) *Adaptation {
 	return a
 }
 
-// Whole reports whether warnings can be taken back, so that one may be given before all of the file was seen.
+// Whole reports whether warnings can be taken back, so that one may be given before all of the file
+// was seen.
 func (a *Adaptation) Whole() bool { return a.list != nil }
 
 // Value returns what the adaptation has under a key, which fresh makes when it has nothing.
@@ -68,8 +69,8 @@ func Value[T any](a *Adaptation, key string, fresh func() T) T {
 	return v
 }
 
-// Warn adds a warning to what the adapter returns. One that is there already, as of a snippet that is imported twice, is
-// not added again.
+// Warn adds a warning to what the adapter returns. One that is there already, as of a snippet that
+// is imported twice, is not added again.
 func (a *Adaptation) Warn(w caddyconfig.Warning) {
 	if a.list != nil && slices.Contains(*a.list, w) {
 		return
@@ -102,8 +103,8 @@ func warningsOf(h httpcaddyfile.Helper) *[]caddyconfig.Warning {
 	return (*[]caddyconfig.Warning)(field.UnsafePointer())
 }
 
-// Block identifies the block of directives that h is in: a site, or a block within one. It is nil if a version of Caddy
-// does not show it.
+// Block identifies the block of directives that h is in: a site, or a block within one. It is nil
+// if a version of Caddy does not show it.
 func Block(h httpcaddyfile.Helper) any {
 	// Each block has a map of named matchers of its own.
 	field := reflect.ValueOf(h).FieldByName("matcherDefs")

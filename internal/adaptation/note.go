@@ -9,15 +9,15 @@ import (
 // maxNotes bounds the notes. Beyond it all are given up, and with them the places in messages.
 const maxNotes = 1 << 14
 
-// notes are kept by the content of what they are about. A configuration is loaded from JSON, so nothing else of it is
-// the same as while the Caddyfile was read.
+// notes are kept by the content of what they are about. A configuration is loaded from JSON, so
+// nothing else of it is the same as while the Caddyfile was read.
 var notes = struct {
 	sync.Mutex
 	about map[string]any
 }{about: make(map[string]any)}
 
-// Note keeps a note about a part of the configuration for the rest of this process. key is encoded as JSON; a note of an
-// equal key is replaced.
+// Note keeps a note about a part of the configuration for the rest of this process. key is encoded
+// as JSON; a note of an equal key is replaced.
 func Note(key, note any) {
 	text, err := noteKey(key)
 	if err != nil {
@@ -31,7 +31,8 @@ func Note(key, note any) {
 	notes.about[text] = note
 }
 
-// Noted returns the note about an equal key. It has none if the configuration was adapted by another process.
+// Noted returns the note about an equal key. It has none if the configuration was adapted by
+// another process.
 func Noted[T any](key any) (note T, ok bool) {
 	text, err := noteKey(key)
 	if err != nil {

@@ -28,8 +28,8 @@ func (m *messages) remove(text string) {
 	}
 }
 
-// ClaimTold returns the texts of the warnings that adaptations gave in this process since it was last called. The
-// configuration that is being loaded need not give them again.
+// ClaimTold returns the texts of the warnings that adaptations gave in this process since it was
+// last called. The configuration that is being loaded need not give them again.
 func ClaimTold() map[string]bool {
 	told.mu.Lock()
 	defer told.mu.Unlock()

@@ -57,8 +57,8 @@ func malformed(format string, args ...any) error {
 	return &ProtocolError{"the server's answer is not valid: " + fmt.Sprintf(format, args...)}
 }
 
-// ErrSwitchedEarly is an answer that switches protocols before the request's body was sent whole. Many servers do
-// so for any request with the right header, so that it says more about the client.
+// ErrSwitchedEarly is an answer that switches protocols before the request's body was sent whole.
+// Many servers do so for any request with the right header, so that it says more about the client.
 var ErrSwitchedEarly error = &ProtocolError{"the server switched protocols before it had the request's body"}
 
 // RequestError is a request that cannot be written as HTTP/1.1.

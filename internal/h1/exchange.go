@@ -75,8 +75,8 @@ type Connected interface {
 	Connected(c net.Conn, reused bool) error
 }
 
-// Interim takes interim answers (1xx; RFC 9110, section 15.2) within RoundTrip. A body that waits for 100 (Continue) is
-// first read when that was taken. An error ends the exchange.
+// Interim takes interim answers (1xx; RFC 9110, section 15.2) within RoundTrip. A body that waits
+// for 100 (Continue) is first read when that was taken. An error ends the exchange.
 type Interim interface {
 	Interim(code int, header http.Header) error
 }

@@ -72,8 +72,8 @@ func appendTarget(p []byte, r *http.Request, host string) ([]byte, error) {
 	return p, nil
 }
 
-// appendQuery appends a query. A "#" in it would be the end of the target to some servers and a part of it to others, so it is escaped,
-// as net/url does in paths.
+// appendQuery appends a query. A "#" in it would be the end of the target to some servers and a
+// part of it to others, so it is escaped, as net/url does in paths.
 func appendQuery(p []byte, query string) []byte {
 	for {
 		before, after, found := strings.Cut(query, "#")

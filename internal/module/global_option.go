@@ -5,7 +5,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 )
 
-// RefuseInSite is the directive of the name of a global option: its error says where the option belongs.
+// RefuseInSite is the directive of the name of a global option: its error says where the option
+// belongs.
 func RefuseInSite(helper httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	helper.Next()
 	return nil, GlobalOnly(helper.Dispenser)

@@ -2,7 +2,8 @@ package module
 
 import "github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-// Once has the line of each option of a block whose options may stand there once. The zero value is ready for use.
+// Once has the line of each option of a block whose options may stand there once. The zero value is
+// ready for use.
 type Once map[string]int
 
 // Note takes the option that d stands on. It returns an error if that option was there before.

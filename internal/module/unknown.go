@@ -7,13 +7,14 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// Unknown is the error for the option that d stands on, which block does not have. names are the options that it has:
-// the error names the one that was probably meant, or all of them.
+// Unknown is the error for the option that d stands on, which block does not have. names are the
+// options that it has: the error names the one that was probably meant, or all of them.
 func Unknown(d *caddyfile.Dispenser, block string, names ...string) error {
 	return d.Errf("unrecognized option of %s: %s: %s", block, d.Val(), Suggest(d.Val(), names...))
 }
 
-// Suggest says which of names to write instead of word: the one that was probably meant, or all of them.
+// Suggest says which of names to write instead of word: the one that was probably meant, or all of
+// them.
 func Suggest(word string, names ...string) string {
 	if guess := Closest(word, names...); guess != "" {
 		return "did you mean " + guess + "?"
@@ -39,8 +40,8 @@ func Closest(word string, names ...string) string {
 	return best
 }
 
-// editDistance is how many letters have to be added, removed, replaced or swapped with their neighbor to make b of a
-// (optimal string alignment). It stops at limit.
+// editDistance is how many letters have to be added, removed, replaced or swapped with their
+// neighbor to make b of a (optimal string alignment). It stops at limit.
 func editDistance(a, b string, limit int) int {
 	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
 		return limit

@@ -7,7 +7,8 @@ import (
 	"github.com/caddylb/caddy-lb/internal/module"
 )
 
-// prefixes begin the placeholders of Caddy and of this suite that end in a name, and those of a module.
+// prefixes begin the placeholders of Caddy and of this suite that end in a name, and those of a
+// module.
 var prefixes = []string{
 	"http.request.header.", "http.request.cookie.", "http.request.uri.query.", "http.request.uri.path.", "http.request.host.labels.",
 	"http.request.tls.", "http.request.orig_uri.", "http.request.remote.", "http.request.local.", "http.response.header.", "http.vars.",
@@ -28,15 +29,16 @@ var names = []string{
 	"http.shutting_down", "http.time_until_shutdown", "time.now",
 }
 
-// shorthands are those of Caddyfiles that people use for keys. The adapter replaces them where they are spelled right.
+// shorthands are those of Caddyfiles that people use for keys. The adapter replaces them where they
+// are spelled right.
 var shorthands = []string{"client_ip", "remote_host", "host", "path", "uri", "query", "method"}
 
 // shorthandPrefixes begin the shorthands that end in a name.
 var shorthandPrefixes = []string{"header.", "cookie.", "query.", "vars.", "labels."}
 
-// Doubt says why text has no value of its own for each request: it has a placeholder that Caddy does not know, or only
-// such as are the same for all requests. It is empty if there is nothing to doubt. A plugin may have placeholders that
-// Caddy does not know, so this is no error.
+// Doubt says why text has no value of its own for each request: it has a placeholder that Caddy
+// does not know, or only such as are the same for all requests. It is empty if there is nothing to
+// doubt. A plugin may have placeholders that Caddy does not know, so this is no error.
 func Doubt(text string) string {
 	found := all(text)
 	constant := len(found) > 0

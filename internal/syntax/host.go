@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// IsHost reports whether s is the value of a Host field: a name or an address, with or without a port, or nothing (RFC 9110, section
-// 7.2; RFC 3986, section 3.2.2).
+// IsHost reports whether s is the value of a Host field: a name or an address, with or without a
+// port, or nothing (RFC 9110, section 7.2; RFC 3986, section 3.2.2).
 func IsHost(s string) bool {
 	i := 0
 	if strings.HasPrefix(s, "[") {
@@ -45,7 +45,8 @@ func isHexDigit(c byte) bool {
 	return IsDigit(c) || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
-// isIPLiteral reports whether s is what may stand in brackets: an IPv6 address without a zone, or one of a later version.
+// isIPLiteral reports whether s is what may stand in brackets: an IPv6 address without a zone, or
+// one of a later version.
 func isIPLiteral(s string) bool {
 	if s == "" || s[0] != 'v' && s[0] != 'V' {
 		address, err := netip.ParseAddr(s)

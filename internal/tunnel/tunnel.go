@@ -1,6 +1,7 @@
-// Package tunnel says what makes a connection, or a stream of one, a tunnel: two peers that send each other
-// what they like, which nobody on the way looks at any more. Two things do: an extended CONNECT (RFC 8441,
-// RFC 9220), and a switch of protocols that was asked for (RFC 9110, section 7.8).
+// Package tunnel says what makes a connection, or a stream of one, a tunnel: two peers that send
+// each other what they like, which nobody on the way looks at any more. Two things do: an extended
+// CONNECT (RFC 8441, RFC 9220), and a switch of protocols that was asked for (RFC 9110, section
+// 7.8).
 package tunnel
 
 import (
@@ -16,9 +17,9 @@ import (
 // WebSocket is the protocol of RFC 6455, as Upgrade and :protocol name it.
 const WebSocket = "websocket"
 
-// Is reports whether what looks like the body of a request is one direction of a tunnel: a WebSocket over
-// HTTP/2 or HTTP/3. A CONNECT without a protocol is none, nor is one over HTTP/1.1: those are requests with a
-// body, as others are.
+// Is reports whether what looks like the body of a request is one direction of a tunnel: a
+// WebSocket over HTTP/2 or HTTP/3. A CONNECT without a protocol is none, nor is one over HTTP/1.1:
+// those are requests with a body, as others are.
 func Is(r *http.Request) bool { return Extended(r) == WebSocket }
 
 // Extended is the protocol of an extended CONNECT; empty for any other request.
@@ -39,9 +40,10 @@ func Extended(r *http.Request) string {
 	return ""
 }
 
-// Asked is the list of protocols that a client asks to switch to, in lower case and as Upgrade has it; empty
-// for none. Only HTTP/1.1 has that. Other versions of HTTP, and TLS, are not in the list: they are for the
-// receiver of the request to agree to, and a proxy that passed them on would not see the requests that follow.
+// Asked is the list of protocols that a client asks to switch to, in lower case and as Upgrade has
+// it; empty for none. Only HTTP/1.1 has that. Other versions of HTTP, and TLS, are not in the list:
+// they are for the receiver of the request to agree to, and a proxy that passed them on would not
+// see the requests that follow.
 func Asked(r *http.Request) string {
 	if r.ProtoMajor != 1 || r.ProtoMinor < 1 || !nominated(r.Header) {
 		return ""
@@ -56,8 +58,8 @@ func Asked(r *http.Request) string {
 	return strings.Join(protocols, separator)
 }
 
-// Switched is the list of protocols that an answer of 101 switches to. It is empty when the answer is not to be
-// believed: each of them has to be among those asked for.
+// Switched is the list of protocols that an answer of 101 switches to. It is empty when the answer
+// is not to be believed: each of them has to be among those asked for.
 func Switched(asked string, answer http.Header) string {
 	if asked == "" || !nominated(answer) {
 		return ""
@@ -110,13 +112,15 @@ func split(lists []string) (members []string) {
 	return members
 }
 
-// isProtocol reports whether s is a protocol's name, with or without a version (RFC 9110, section 7.8).
+// isProtocol reports whether s is a protocol's name, with or without a version (RFC 9110, section
+// 7.8).
 func isProtocol(s string) bool {
 	name, version, ok := strings.Cut(s, "/")
 	return syntax.IsToken(name) && (!ok || syntax.IsToken(version))
 }
 
-// changesVersion reports whether what follows a switch to the protocol, in lower case, is HTTP once more.
+// changesVersion reports whether what follows a switch to the protocol, in lower case, is HTTP once
+// more.
 func changesVersion(protocol string) bool {
 	name, _, _ := strings.Cut(protocol, "/")
 	switch name {

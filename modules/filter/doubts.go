@@ -2,14 +2,15 @@ package filter
 
 import "github.com/caddylb/caddy-lb/internal/placeholder"
 
-// Doubtful is implemented by filters that know what of their configuration is legal but surely not meant. Doubts is called
-// on a configuration that was read. Each doubt is a warning: what comes of it, and what to write.
+// Doubtful is implemented by filters that know what of their configuration is legal but surely not
+// meant. Doubts is called on a configuration that was read. Each doubt is a warning: what comes of
+// it, and what to write.
 type Doubtful interface {
 	Doubts() []string
 }
 
-// PoolUser is implemented by filters that send requests to pools by name. PoolNames is called on a configuration that was read; a name
-// that no pool has is an error while a Caddyfile is adapted.
+// PoolUser is implemented by filters that send requests to pools by name. PoolNames is called on a
+// configuration that was read; a name that no pool has is an error while a Caddyfile is adapted.
 type PoolUser interface {
 	PoolNames() []string
 }

@@ -20,9 +20,10 @@ func init() {
 // is replaced, and what is put in its place is not searched again, as with strings.NewReplacer. Nothing is held back but what may be the
 // beginning of a text: fewer bytes than the longest of them has.
 //
-// Backends are asked for whole answers without a content coding. Those that have one all the same are left alone, as are parts (206) and
-// answers without a body. A changed answer loses the fields about the bytes that it had: Content-Length, Accept-Ranges, digests, and the
-// strength of its ETag.
+// Backends are asked for whole answers without a content coding. Those that have one all the same
+// are left alone, as are parts (206) and answers without a body. A changed answer loses the fields
+// about the bytes that it had: Content-Length, Accept-Ranges, digests, and the strength of its
+// ETag.
 type Replace struct {
 	// Pairs are what is replaced. Required.
 	Pairs []ReplacePair `json:"pairs"`

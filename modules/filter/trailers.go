@@ -10,8 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 )
 
-// RemoveTrailers removes the trailers whose fields ops remove from a header, or set in it: whoever adds trailers
-// to the header would find there again what was removed. trailer and ops may be nil.
+// RemoveTrailers removes the trailers whose fields ops remove from a header, or set in it: whoever
+// adds trailers to the header would find there again what was removed. trailer and ops may be nil.
 func RemoveTrailers(trailer http.Header, ops *headers.HeaderOps, repl *caddy.Replacer) {
 	if ops == nil || len(trailer) == 0 {
 		return
@@ -23,8 +23,8 @@ func RemoveTrailers(trailer http.Header, ops *headers.HeaderOps, repl *caddy.Rep
 	}
 }
 
-// removeAnnounced is RemoveTrailers for the names that a header announces. A server sends a field that is announced
-// with the trailers alone, wherever it was set.
+// removeAnnounced is RemoveTrailers for the names that a header announces. A server sends a field
+// that is announced with the trailers alone, wherever it was set.
 func removeAnnounced(header http.Header, ops *headers.HeaderOps, repl *caddy.Replacer) {
 	lists := header["Trailer"]
 	if len(lists) == 0 {

@@ -72,7 +72,8 @@ func (a *Active) IsEnabled() bool {
 	return a != nil && (a.Path != "" || a.URI != "" || a.Port != 0)
 }
 
-// Times returns how often the check is made, and how long an answer is waited for, with their defaults.
+// Times returns how often the check is made, and how long an answer is waited for, with their
+// defaults.
 func (a *Active) Times() (interval, timeout time.Duration) {
 	return cmp.Or(time.Duration(a.Interval), activeInterval), cmp.Or(time.Duration(a.Timeout), activeTimeout)
 }

@@ -190,7 +190,8 @@ func unknownOption(d *caddyfile.Dispenser, kind string, options ...string) error
 	return module.Unknown(d, "health_check "+kind, slices.Concat(options, commonOptions)...)
 }
 
-// noteOption takes an option of a kind's block. Those that add to each other may be there more than once.
+// noteOption takes an option of a kind's block. Those that add to each other may be there more than
+// once.
 func noteOption(once *module.Once, d *caddyfile.Dispenser) error {
 	switch d.Val() {
 	case "header", "expect_header", "expect_status", "ca":

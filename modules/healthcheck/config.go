@@ -29,8 +29,8 @@ func (c *Config) Checker() Checker { return c.checker }
 // Inherit lets the check connect as the pool's transport does. It has to be called before Provision.
 func (c *Config) Inherit(from Inherited) { c.inherited = from }
 
-// LogTo sets the logger; the check logs under its name and "health". It has to be called before Provision.
-// Default: that of the module which is being provisioned.
+// LogTo sets the logger; the check logs under its name and "health". It has to be called before
+// Provision. Default: that of the module which is being provisioned.
 func (c *Config) LogTo(logger *zap.Logger) { c.parent = logger }
 
 // Provision fills in the defaults, validates the options and loads the check module. It starts nothing.
@@ -163,7 +163,8 @@ func kinds() []string {
 	return names
 }
 
-// Times returns how often the check is made, and how long an answer is waited for, with their defaults.
+// Times returns how often the check is made, and how long an answer is waited for, with their
+// defaults.
 func (c *Config) Times() (interval, timeout time.Duration) {
 	return cmp.Or(time.Duration(c.Interval), defaultInterval), cmp.Or(time.Duration(c.Timeout), defaultTimeout)
 }

@@ -67,8 +67,8 @@ type Subscription struct {
 	// be nil.
 	OnChange func(Change)
 
-	// OnConfirm is called after a first result that failed, of a backend that was assumed to be down, on the
-	// same terms: it is down still, but now there is a reason. May be nil.
+	// OnConfirm is called after a first result that failed, of a backend that was assumed to be
+	// down, on the same terms: it is down still, but now there is a reason. May be nil.
 	OnConfirm func()
 
 	// OnPass is called after each check that passed, with the time at which it began, on the same terms. May be nil.

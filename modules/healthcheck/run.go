@@ -169,8 +169,8 @@ func (m *Monitor) threshold(c *Config, t Target, pass bool) (n int) {
 	return n
 }
 
-// log writes a failure, or a pass that brings the backend back, at Debug. Changes of a backend's state
-// are told by the pools, which know of its other checks and of how many backends are left.
+// log writes a failure, or a pass that brings the backend back, at Debug. Changes of a backend's
+// state are told by the pools, which know of its other checks and of how many backends are left.
 func (m *Monitor) log(logger *zap.Logger, o *outcome) {
 	backend := zap.String("backend", m.target.Backend.String())
 	switch {

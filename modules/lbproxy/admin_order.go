@@ -15,8 +15,8 @@ const (
 	byCluster  = "ordered at another instance"
 )
 
-// patchBackend carries out an order for a backend. Orders hold until they are taken back, over reloads; a
-// weight also until another one is configured.
+// patchBackend carries out an order for a backend. Orders hold until they are taken back, over
+// reloads; a weight also until another one is configured.
 func patchBackend(w http.ResponseWriter, r *http.Request, p *pool, m *lb.Member, e *entry) error {
 	o, err := readOrder(r.Body)
 	if err != nil {

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// splitPoolPath finds the pool that a path below /lb/pools/ names, and what follows the name. Names may hold slashes. They are path-escaped, or
-// written as they are: the longest name that fits is meant then.
+// splitPoolPath finds the pool that a path below /lb/pools/ names, and what follows the name. Names
+// may hold slashes. They are path-escaped, or written as they are: the longest name that fits is
+// meant then.
 func splitPoolPath(escaped string) (p *pool, rest string, err error) {
 	first, after, _ := strings.Cut(escaped, "/")
 	name, err := url.PathUnescape(first)

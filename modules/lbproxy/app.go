@@ -120,7 +120,8 @@ func (a *App) named(name string) (*pool, error) {
 // HasPool reports whether there is a pool of this name, for filters that send requests to one.
 func (a *App) HasPool(name string) bool { return a.shared[name] != nil }
 
-// anonymousPool builds the pool of one handler. Which pool it is will be known when all handlers are provisioned.
+// anonymousPool builds the pool of one handler. Which pool it is will be known when all handlers
+// are provisioned.
 func (a *App) anonymousPool(ctx caddy.Context, config *PoolConfig) (*pool, error) {
 	p, err := newPool(ctx, a, identity{name: provisionalName(config.Upstreams)}, true, config)
 	if err != nil {
@@ -133,8 +134,8 @@ func (a *App) anonymousPool(ctx caddy.Context, config *PoolConfig) (*pool, error
 	return p, nil
 }
 
-// provisionalName is what a pool that was given no name is called until its place is known: its first address, and how many more
-// there are.
+// provisionalName is what a pool that was given no name is called until its place is known: its
+// first address, and how many more there are.
 func provisionalName(upstreams []*Upstream) string {
 	switch n := len(upstreams); n {
 	case 0:
@@ -146,8 +147,8 @@ func provisionalName(upstreams []*Upstream) string {
 	}
 }
 
-// belongTo notes the http app that a handler is provisioned for. Caddy's list of apps must not be looked at later, when requests may come in
-// while it still changes.
+// belongTo notes the http app that a handler is provisioned for. Caddy's list of apps must not be
+// looked at later, when requests may come in while it still changes.
 func (a *App) belongTo(ctx caddy.Context) {
 	for _, m := range ctx.Modules() {
 		if app, ok := m.(*caddyhttp.App); ok {

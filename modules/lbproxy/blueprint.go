@@ -30,8 +30,8 @@ type blueprint struct {
 	events *caddyevents.App
 }
 
-// newBlueprint loads the modules of config, for the pool owner, which is empty when it is not known yet. The transport is made ready for specs.
-// On error it has given back whatever it took.
+// newBlueprint loads the modules of config, for the pool owner, which is empty when it is not known
+// yet. The transport is made ready for specs. On error it has given back whatever it took.
 func newBlueprint(ctx caddy.Context, owner string, config *PoolConfig, specs []memberSpec) (*blueprint, error) {
 	b := &blueprint{config: config, ctx: ctx}
 	events, err := ctx.App("events")

@@ -81,8 +81,8 @@ func (b *requestBody) fill() (length int64, complete bool, err error) {
 	}
 }
 
-// reader starts the body again for one try and ends the reader before. trailer, which may be nil, has the names of
-// the trailers to pass on, whose values are filled in when the end is read.
+// reader starts the body again for one try and ends the reader before. trailer, which may be nil,
+// has the names of the trailers to pass on, whose values are filled in when the end is read.
 func (b *requestBody) reader(trailer http.Header) *bodyReader {
 	return b.hand(&bodyReader{body: b, trailer: trailer})
 }

@@ -193,7 +193,8 @@ func (r *bodyReader) Close() error {
 	return nil
 }
 
-// letGo ends a read that is under way for the reason that the caller has left. The caller holds the body's mu.
+// letGo ends a read that is under way for the reason that the caller has left. The caller holds the
+// body's mu.
 func (r *bodyReader) letGo() {
 	b := r.body
 	if r.inside && r == b.current && b.err == nil {
@@ -202,8 +203,8 @@ func (r *bodyReader) letGo() {
 	b.changed.Broadcast()
 }
 
-// sendOver says which connection sends what is read. A transport may take another one when the first
-// was closed before anything was read.
+// sendOver says which connection sends what is read. A transport may take another one when the
+// first was closed before anything was read.
 func (r *bodyReader) sendOver(c *watchedConn) {
 	b := r.body
 	b.mu.Lock()
@@ -211,8 +212,8 @@ func (r *bodyReader) sendOver(c *watchedConn) {
 	b.mu.Unlock()
 }
 
-// wake ends a read that is under way, as its connection is closed. The body remembers that the client
-// was waited for.
+// wake ends a read that is under way, as its connection is closed. The body remembers that the
+// client was waited for.
 func (r *bodyReader) wake() {
 	b := r.body
 	b.mu.Lock()

@@ -13,8 +13,8 @@ import (
 // maxBackendsNamed bounds the backends that one line of the log names.
 const maxBackendsNamed = 10
 
-// noteModules tells which backends of the pool ways reach without the engine, and why. It does so when that
-// changes, and at debug level when it is as it was before a reload.
+// noteModules tells which backends of the pool ways reach without the engine, and why. It does so
+// when that changes, and at debug level when it is as it was before a reload.
 func (p *pool) noteModules(ways *transports, specs []memberSpec) {
 	for _, tr := range *ways.list.Load() {
 		ht, ok := tr.RoundTripper.(*reverseproxy.HTTPTransport)

@@ -98,7 +98,8 @@ func (p *poolParser) unmarshalBackend(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// setBackendOption sets an option of what one line of backends stands for; seen has those that were set.
+// setBackendOption sets an option of what one line of backends stands for; seen has those that were
+// set.
 func (p *poolParser) setBackendOption(d *caddyfile.Dispenser, upstreams []*Upstream, seen map[string]bool, option, value string) error {
 	if seen[option] {
 		return d.Errf("%s is there already for this backend: write it once", option)

@@ -15,8 +15,9 @@ func init() {
 	}
 }
 
-// parseDirective makes a route of an lb_proxy directive, as [httpcaddyfile.RegisterHandlerDirective] does. Errors about
-// its matcher have their place, and the route is compared with the others of its block.
+// parseDirective makes a route of an lb_proxy directive, as
+// [httpcaddyfile.RegisterHandlerDirective] does. Errors about its matcher have their place, and the
+// route is compared with the others of its block.
 func parseDirective(helper httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if !helper.Next() {
 		return nil, helper.ArgErr()

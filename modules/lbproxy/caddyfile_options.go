@@ -16,8 +16,8 @@ var repeatable = []string{
 	"filter", "request_filter", "upstream_request_filter", "response_filter", "handle_response", "replace_status",
 }
 
-// lastStands are the options of which reverse_proxy takes the last one without a word. Files that were written for it may
-// have several.
+// lastStands are the options of which reverse_proxy takes the last one without a word. Files that
+// were written for it may have several.
 var lastStands = []string{
 	"transport", "lb_retries", "lb_try_duration", "lb_try_interval",
 	"health_uri", "health_path", "health_upstream", "health_port", "health_headers", "health_method", "health_request_body",
@@ -27,7 +27,8 @@ var lastStands = []string{
 	"proxy_status_name", "method", "rewrite",
 }
 
-// note takes the option that d stands on, with its place. One that was there before is an error, a warning, or fine.
+// note takes the option that d stands on, with its place. One that was there before is an error, a
+// warning, or fine.
 func (p *poolParser) note(d *caddyfile.Dispenser) error {
 	option := d.Val()
 	first, twice := p.places[option]

@@ -142,8 +142,8 @@ func (a *attempt) unsendable(err error) cause {
 	return causeNone
 }
 
-// transportRefusals are parts of the errors with which the transports for HTTP/1.1, HTTP/2 and HTTP/3 do not
-// send a request. There are no types for them.
+// transportRefusals are parts of the errors with which the transports for HTTP/1.1, HTTP/2 and
+// HTTP/3 do not send a request. There are no types for them.
 var transportRefusals = []string{
 	"net/http: invalid ", "http: invalid Host header", "net/http: can't write control character", "http: ContentLength=",
 	"http2: invalid ", "http2: request body larger than specified content length",

@@ -11,8 +11,8 @@ import (
 	"github.com/caddylb/caddy-lb/modules/selection"
 )
 
-// checkBarePolicy returns an error if there is no such policy, or if it does not work without options, which the command
-// line does not have.
+// checkBarePolicy returns an error if there is no such policy, or if it does not work without
+// options, which the command line does not have.
 func checkBarePolicy(name string) error {
 	if !slices.ContainsFunc(caddy.GetModules(selection.Namespace), func(m caddy.ModuleInfo) bool { return m.ID.Name() == name }) {
 		return fmt.Errorf("--policy: %w", selection.NoPolicy(name))

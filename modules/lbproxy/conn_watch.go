@@ -77,7 +77,8 @@ func (c *watchedConn) carry(sent sentBody) {
 	}
 }
 
-// end is why nothing can be sent over the connection any more; nil while something can, and for nil.
+// end is why nothing can be sent over the connection any more; nil while something can, and for
+// nil.
 func (c *watchedConn) end() error {
 	if c == nil {
 		return nil
@@ -138,8 +139,8 @@ func watchConnections(rt *http.Transport) {
 	if rt.DialTLSContext == nil {
 		return
 	}
-	// Caddy sets it for server names with placeholders and for the PROXY protocol, and calls its own
-	// DialContext in it.
+	// Caddy sets it for server names with placeholders and for the PROXY protocol, and calls its
+	// own DialContext in it.
 	rt.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := watch(ctx, network, address)
 		if err != nil {

@@ -6,10 +6,11 @@ import (
 	"sync"
 )
 
-// continuation is the body of a client that waits for 100 (Continue) before it sends it (RFC 9110, section
-// 10.1.1). Servers of HTTP/1 send that by themselves when the body is first read, unless it was sent before or
-// a final answer has begun. The body is read on another goroutine than the one that answers. So a 100 of the
-// backend is sent right when it comes: the final answer may be next, and would forbid it.
+// continuation is the body of a client that waits for 100 (Continue) before it sends it (RFC 9110,
+// section 10.1.1). Servers of HTTP/1 send that by themselves when the body is first read, unless it
+// was sent before or a final answer has begun. The body is read on another goroutine than the one
+// that answers. So a 100 of the backend is sent right when it comes: the final answer may be next,
+// and would forbid it.
 type continuation struct {
 	io.ReadCloser
 
@@ -40,8 +41,9 @@ func (c *continuation) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// interim passes an interim answer on. The client is told to continue once, except where the server may be
-// about to do so: whether its 100 is on its way cannot be known, and one too many does no harm.
+// interim passes an interim answer on. The client is told to continue once, except where the server
+// may be about to do so: whether its 100 is on its way cannot be known, and one too many does no
+// harm.
 func (c *continuation) interim(ex *exchange, code int, header http.Header) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -52,8 +54,8 @@ func (c *continuation) interim(ex *exchange, code int, header http.Header) error
 	case code == http.StatusContinue:
 		c.told = true
 	case c.asked && !known:
-		// net/http must not write its 100 at the same time as another interim answer. After an explicit 100 it
-		// writes none.
+		// net/http must not write its 100 at the same time as another interim answer. After an
+		// explicit 100 it writes none.
 		c.told = true
 		if err := ex.sendInterim(http.StatusContinue, nil); err != nil {
 			return err

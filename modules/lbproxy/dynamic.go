@@ -14,15 +14,16 @@ import (
 	"github.com/caddylb/caddy-lb/lb"
 )
 
-// Bounds of the pools kept for a dynamic source. Clients may fill in the names that it is asked for.
+// Bounds of the pools kept for a dynamic source. Clients may fill in the names that it is asked
+// for.
 const (
 	maxDynamicGroups = 1024
 	dynamicPoolIdle  = 10 * time.Minute
 )
 
 // dynamicPools gives each request the pool of the backends that a dynamic source of reverse_proxy
-// (http.reverse_proxy.upstreams.*) names for it. There is one group for each key of the source, which is what it was asked for; groups
-// that were not asked for in a while are given back.
+// (http.reverse_proxy.upstreams.*) names for it. There is one group for each key of the source,
+// which is what it was asked for; groups that were not asked for in a while are given back.
 type dynamicPools struct {
 	source dynamicSource
 	base   *pool // the handler's
@@ -45,7 +46,8 @@ func newDynamicPools(ctx caddy.Context, base *pool) (*dynamicPools, error) {
 
 var errConfigGone = errors.New("the configuration of this request is gone")
 
-// serving is what serves a request: the pool itself, or with a dynamic source the one that has the backends of its answer.
+// serving is what serves a request: the pool itself, or with a dynamic source the one that has the
+// backends of its answer.
 func (p *pool) serving(r *http.Request) choice {
 	if p.dynamic == nil {
 		return choice{pool: p}
@@ -139,8 +141,8 @@ func (d *dynamicPools) add(key string) (*dynamicGroup, error) {
 	return g, nil
 }
 
-// evict gives groups back that were not used for a while, and those unused for longest when there are too many. The caller
-// holds d.mu.
+// evict gives groups back that were not used for a while, and those unused for longest when there
+// are too many. The caller holds d.mu.
 func (d *dynamicPools) evict() {
 	type candidate struct {
 		key  any
@@ -180,7 +182,8 @@ func (d *dynamicPools) list() (pools []*pool) {
 	return pools
 }
 
-// release gives all pools back. Requests that wait still find them as they are. It may be called more than once, and on nil.
+// release gives all pools back. Requests that wait still find them as they are. It may be called
+// more than once, and on nil.
 func (d *dynamicPools) release() {
 	if d == nil {
 		return
@@ -194,8 +197,9 @@ func (d *dynamicPools) release() {
 	})
 }
 
-// dynamicGroup is the pools for one key of a dynamic source: one, which follows the source's answer, or several where answers depend on
-// more of the request than the key. They are one pool to people and to those who wait.
+// dynamicGroup is the pools for one key of a dynamic source: one, which follows the source's
+// answer, or several where answers depend on more of the request than the key. They are one pool to
+// people and to those who wait.
 type dynamicGroup struct {
 	base *pool
 	id   identity
@@ -226,7 +230,8 @@ type heldAnswer struct {
 	set   uint64 // of the pool's snapshots with these backends
 }
 
-// find returns the view that has the backends of an answer, and its snapshot if answers depend on the request.
+// find returns the view that has the backends of an answer, and its snapshot if answers depend on
+// the request.
 func (g *dynamicGroup) find(a *dynamicAnswer) (*dynamicView, *lb.Snapshot) {
 	latest := g.latest.Load()
 	if latest != nil {

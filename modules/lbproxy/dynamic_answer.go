@@ -14,8 +14,8 @@ type dynamicAnswer struct {
 	key   string // what the source was asked for
 	parts []part // one from each source
 
-	// exact says that the key does not tell what the answer depends on: the next request may have another one, and this
-	// request is for the backends of this one only.
+	// exact says that the key does not tell what the answer depends on: the next request may have
+	// another one, and this request is for the backends of this one only.
 	exact bool
 }
 
@@ -23,7 +23,8 @@ type dynamicAnswer struct {
 type part struct {
 	own []*Upstream // of this package's sources: nobody changes them
 
-	// foreign is of modules written for reverse_proxy, which may give the same backends in a new slice each time.
+	// foreign is of modules written for reverse_proxy, which may give the same backends in a new
+	// slice each time.
 	foreign []*reverseproxy.Upstream
 	weigher WeightedSource // nil when the module gives no weights
 }
@@ -99,7 +100,8 @@ func (p *part) equal(h *heldPart) bool {
 	return true
 }
 
-// identical reports whether the parts of this package's sources are the very slices of an earlier answer.
+// identical reports whether the parts of this package's sources are the very slices of an earlier
+// answer.
 func (a *dynamicAnswer) identical(held []heldPart) bool {
 	return slices.EqualFunc(a.parts, held, func(p part, h heldPart) bool { return p.identical(&h) })
 }

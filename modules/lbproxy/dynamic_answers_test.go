@@ -33,7 +33,8 @@ func (byRequest) GetUpstreams(r *http.Request) ([]*reverseproxy.Upstream, error)
 // Weight implements WeightedSource: what the port ends in.
 func (byRequest) Weight(u *reverseproxy.Upstream) int { return int(u.Dial[len(u.Dial)-1]-'0') + 1 }
 
-// Each request is given to backends of its own answer, however answers change from request to request.
+// Each request is given to backends of its own answer, however answers change from request to
+// request.
 func TestAnswersThatDependOnTheRequest(t *testing.T) {
 	var addresses []string
 	for range 4 {
@@ -85,7 +86,8 @@ func TestWeightsOfForeignSources(t *testing.T) {
 	}
 }
 
-// One pool follows a name, with its counters, whatever it resolves to; another name has another pool.
+// One pool follows a name, with its counters, whatever it resolves to; another name has another
+// pool.
 func TestDynamicPoolForEachName(t *testing.T) {
 	b := startBackend(t, text("here"))
 	z := startZone(t)

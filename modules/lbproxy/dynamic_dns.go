@@ -179,7 +179,8 @@ func (s *dnsSource) ask(r *http.Request, a *dynamicAnswer) error {
 
 func (s *dnsSource) label(key string) string { return s.shown(key) }
 
-// upstreams is the answer for a name. Only the first requests for a name wait, and only for that name.
+// upstreams is the answer for a name. Only the first requests for a name wait, and only for that
+// name.
 func (s *dnsSource) upstreams(r *http.Request, name string) ([]*Upstream, error) {
 	n := s.find(name)
 	n.mu.Lock()

@@ -13,7 +13,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// changing is a source that names a good backend under many addresses, of which one changes all the time.
+// changing is a source that names a good backend under many addresses, of which one changes all the
+// time.
 type changing struct {
 	Port   string         `json:"port"`
 	Number int            `json:"number"`
@@ -76,7 +77,8 @@ func startChanging(tb testing.TB, port string, number int, every time.Duration) 
 	return running.apps[len(running.apps)-1].anonymous[0]
 }
 
-// Whatever a source names, requests get backends of their answer, and there is one pool, of bounded size.
+// Whatever a source names, requests get backends of their answer, and there is one pool, of bounded
+// size.
 func TestChangingSourceHasOnePool(t *testing.T) {
 	base := startChanging(t, "1", 2000, time.Millisecond)
 	var all sync.WaitGroup
@@ -120,7 +122,8 @@ func TestChangingSourceHasOnePool(t *testing.T) {
 	}
 }
 
-// BenchmarkChangeOfAnswer is what one change of a source costs a pool of 10,000 backends, in the background.
+// BenchmarkChangeOfAnswer is what one change of a source costs a pool of 10,000 backends, in the
+// background.
 func BenchmarkChangeOfAnswer(b *testing.B) {
 	base := startChanging(b, "1", 10000, time.Nanosecond)
 	b.ReportAllocs()
@@ -140,7 +143,8 @@ func BenchmarkChangeOfAnswer(b *testing.B) {
 	}
 }
 
-// BenchmarkSameAnswer is what a request costs whose source names 10,000 backends as before, the source's own work included.
+// BenchmarkSameAnswer is what a request costs whose source names 10,000 backends as before, the
+// source's own work included.
 func BenchmarkSameAnswer(b *testing.B) {
 	base := startChanging(b, "1", 10000, time.Hour)
 	b.ReportAllocs()

@@ -18,8 +18,9 @@ type choice struct {
 	barred []*lb.Backend // of it, that the request's answer does not have
 }
 
-// near returns a view whose backends are those of a large answer but for a few. It serves the request without those that the answer
-// does not name, while the view is changed in the background: nobody waits for that.
+// near returns a view whose backends are those of a large answer but for a few. It serves the
+// request without those that the answer does not name, while the view is changed in the background:
+// nobody waits for that.
 func (g *dynamicGroup) near(a *dynamicAnswer) (choice, bool) {
 	v := g.latest.Load()
 	if v == nil {
@@ -43,8 +44,9 @@ func (g *dynamicGroup) near(a *dynamicAnswer) (choice, bool) {
 	return c, true
 }
 
-// lacks returns the places of an earlier answer's backends that this one does not have in line with it. It reports false when there are
-// too many. A backend that only changed its place may be among them.
+// lacks returns the places of an earlier answer's backends that this one does not have in line with
+// it. It reports false when there are too many. A backend that only changed its place may be among
+// them.
 func (a *dynamicAnswer) lacks(held []heldPart) (gone map[int]bool, ok bool) {
 	if len(a.parts) != len(held) {
 		return nil, false
@@ -85,8 +87,8 @@ func (p *part) dial(i int) string {
 	return ""
 }
 
-// realign finds how many backends of the earlier answer and of this one, from j on, to pass over until they are in line again; none if that is not
-// within reach.
+// realign finds how many backends of the earlier answer and of this one, from j on, to pass over
+// until they are in line again; none if that is not within reach.
 func (p *part) realign(j int, held []foreignUpstream) (drop, skip int) {
 	at := func(drop, skip int) bool {
 		if drop >= len(held) || j+skip >= len(p.foreign) {
@@ -107,8 +109,8 @@ func (p *part) realign(j int, held []foreignUpstream) (drop, skip int) {
 	return 0, 0
 }
 
-// follow has the group get a view of a new answer, in the background. Answers that come meanwhile wait to be seen by a later request, and it takes
-// no more than half of a processor.
+// follow has the group get a view of a new answer, in the background. Answers that come meanwhile
+// wait to be seen by a later request, and it takes no more than half of a processor.
 func (g *dynamicGroup) follow(a *dynamicAnswer) {
 	if !g.busy.CompareAndSwap(false, true) {
 		return

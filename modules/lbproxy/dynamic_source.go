@@ -13,7 +13,8 @@ import (
 
 // dynamicSource names the backends for a request.
 type dynamicSource interface {
-	// ask adds the backends for a request to a. It is called for each try of a request and should answer at once.
+	// ask adds the backends for a request to a. It is called for each try of a request and should
+	// answer at once.
 	ask(r *http.Request, a *dynamicAnswer) error
 
 	// label is a key of an answer as people know it.
@@ -23,11 +24,13 @@ type dynamicSource interface {
 	failed(r *http.Request) error
 }
 
-// WeightedSource is implemented by sources of upstreams (http.reverse_proxy.upstreams.*) that know how much of the traffic each
-// upstream is to get. It takes no type of this package to implement it.
+// WeightedSource is implemented by sources of upstreams (http.reverse_proxy.upstreams.*) that know
+// how much of the traffic each upstream is to get. It takes no type of this package to implement
+// it.
 type WeightedSource interface {
-	// Weight is the share of an upstream that GetUpstreams returned relative to the others, from 0 (drained) to lb.MaxWeight.
-	// It is called for each upstream of each answer, concurrently, and should return at once.
+	// Weight is the share of an upstream that GetUpstreams returned relative to the others, from 0
+	// (drained) to lb.MaxWeight. It is called for each upstream of each answer, concurrently, and
+	// should return at once.
 	Weight(u *reverseproxy.Upstream) int
 }
 

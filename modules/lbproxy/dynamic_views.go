@@ -10,8 +10,9 @@ import (
 	"github.com/caddylb/caddy-lb/lb"
 )
 
-// Bounds of the views of one group. The answers of a source that changes all the time are as many as it has changes, and only the
-// latest matters; those of one that looks at the request come back. Large answers get a further view when one of them did.
+// Bounds of the views of one group. The answers of a source that changes all the time are as many
+// as it has changes, and only the latest matters; those of one that looks at the request come back.
+// Large answers get a further view when one of them did.
 const (
 	maxViews       = 64
 	maxViewMembers = 32 << 10 // backends in all of them, unless a single answer has more
@@ -19,7 +20,8 @@ const (
 	rememberedSums = 32
 )
 
-// allowed is how many views there may be with one more answer, which has n backends. The caller holds g.mu.
+// allowed is how many views there may be with one more answer, which has n backends. The caller
+// holds g.mu.
 func (g *dynamicGroup) allowed(n int, exact bool) int {
 	if !exact {
 		return 1
@@ -38,8 +40,8 @@ func (g *dynamicGroup) note(sum uint64) {
 	g.sums[g.turn%rememberedSums] = sum
 }
 
-// take makes a view for an answer that none has, or changes the one that was not used for longest if there are enough. The caller
-// holds g.mu.
+// take makes a view for an answer that none has, or changes the one that was not used for longest
+// if there are enough. The caller holds g.mu.
 func (g *dynamicGroup) take(a *dynamicAnswer) (*dynamicView, error) {
 	if g.released {
 		return nil, errConfigGone
@@ -76,8 +78,9 @@ type room struct {
 	spare *dynamicView // that the answer may have, one of those kept; nil when there is room for another one
 }
 
-// spare finds room for an answer with n backends. Views that were not used for a while are given back, and the least recently used ones
-// while there are too many; the last of these is the spare. The caller holds g.mu.
+// spare finds room for an answer with n backends. Views that were not used for a while are given
+// back, and the least recently used ones while there are too many; the last of these is the spare.
+// The caller holds g.mu.
 func (g *dynamicGroup) spare(n int, exact bool) room {
 	var r room
 	var out []*dynamicView
@@ -113,7 +116,8 @@ func (g *dynamicGroup) spare(n int, exact bool) room {
 // size is the number of the view's backends.
 func (v *dynamicView) size() int { return len(v.Snapshot().Members) }
 
-// change gives a view the backends of another answer. What is known of those in both stays. The caller holds g.mu.
+// change gives a view the backends of another answer. What is known of those in both stays. The
+// caller holds g.mu.
 func (g *dynamicGroup) change(v *dynamicView, parts []heldPart) error {
 	specs, err := g.specs(parts)
 	if err != nil {
@@ -134,7 +138,8 @@ type knownSpec struct {
 	turn  int
 }
 
-// specs turns an answer into members to be. An address named twice counts once. The caller holds g.mu.
+// specs turns an answer into members to be. An address named twice counts once. The caller holds
+// g.mu.
 func (g *dynamicGroup) specs(parts []heldPart) ([]memberSpec, error) {
 	n := size(parts)
 	if g.known == nil || len(g.known) > 2*n+1024 {

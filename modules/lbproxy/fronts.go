@@ -75,8 +75,8 @@ func (r *frontRegistry) draining() []*h1server.Server {
 	return slices.Clone(r.ending)
 }
 
-// closeOld has the connection of an HTTP/1.0 request end that says both "keep-alive" and "close". The
-// latter counts (RFC 9112, section 9.3), but net/http goes by the former.
+// closeOld has the connection of an HTTP/1.0 request end that says both "keep-alive" and "close".
+// The latter counts (RFC 9112, section 9.3), but net/http goes by the former.
 func closeOld(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 1 && r.ProtoMinor == 0 && r.Close &&

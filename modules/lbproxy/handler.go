@@ -120,7 +120,8 @@ type Handler struct {
 
 	hedgeAt *caddyfile.Dispenser // on the hedge option, while adapting a Caddyfile
 
-	// Of the mistakes while adapting a Caddyfile: what is to be told, and addresses that are one word.
+	// Of the mistakes while adapting a Caddyfile: what is to be told, and addresses that are one
+	// word.
 	warnings []caddyconfig.Warning
 	words    map[string]caddyconfig.Warning
 

@@ -12,15 +12,16 @@ import (
 	"github.com/caddylb/caddy-lb/modules/selection"
 )
 
-// Why requests cannot be carried by two transports at once: these leave what they know of a try in the variables of the
-// request, or look there for it.
+// Why requests cannot be carried by two transports at once: these leave what they know of a try in
+// the variables of the request, or look there for it.
 var (
 	errHedgeForeign   = errors.New("it works with transport http only: leave hedge out, or use that transport")
 	errHedgePerClient = errors.New("it does not work with proxy_protocol, by which connections belong to a client: leave one of both out")
 	errHedgePerName   = errors.New("it does not work with a placeholder in tls_server_name: name the server, or leave hedge out")
 )
 
-// mayHedge says why requests cannot be carried by two of the transports at once. It is nil when they can.
+// mayHedge says why requests cannot be carried by two of the transports at once. It is nil when
+// they can.
 func (t *transports) mayHedge() error {
 	for _, tr := range *t.list.Load() {
 		switch {
@@ -35,8 +36,8 @@ func (t *transports) mayHedge() error {
 	return nil
 }
 
-// checkHedge says while a Caddyfile is adapted why the handler's requests cannot be hedged. What other errors there are
-// shows when the configuration is loaded.
+// checkHedge says while a Caddyfile is adapted why the handler's requests cannot be hedged. What
+// other errors there are shows when the configuration is loaded.
 func (h *Handler) checkHedge() error {
 	pool := &h.PoolConfig
 	if h.PoolName != "" {
@@ -67,7 +68,8 @@ func (h *Handler) checkHedge() error {
 	return hedgeObstacle(&hedgeSetting{filters, policy, name, func() error { return pool.transportObstacle(raw) }})
 }
 
-// transportObstacle says what mayHedge will say of the transports that raw configures for the pool's backends.
+// transportObstacle says what mayHedge will say of the transports that raw configures for the
+// pool's backends.
 func (c *PoolConfig) transportObstacle(raw json.RawMessage) error {
 	if transportProtocol(raw) != "http" {
 		return errHedgeForeign
@@ -92,7 +94,8 @@ func (c *PoolConfig) transportObstacle(raw json.RawMessage) error {
 	return nil
 }
 
-// emptyModule is a new instance of the module that raw names, without its configuration; nil if there is none.
+// emptyModule is a new instance of the module that raw names, without its configuration; nil if
+// there is none.
 func emptyModule(namespace, key string, raw json.RawMessage) (name string, instance any) {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(raw, &fields) != nil || json.Unmarshal(fields[key], &name) != nil {

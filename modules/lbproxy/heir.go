@@ -6,7 +6,8 @@ import (
 	"github.com/caddylb/caddy-lb/lb"
 )
 
-// heir is the pool that took p's place with a reload; p itself while it runs, or when the configuration that runs has no such pool.
+// heir is the pool that took p's place with a reload; p itself while it runs, or when the
+// configuration that runs has no such pool.
 func (p *pool) heir() *pool {
 	if next := runningPool(p.key); next != nil && next.state == p.state {
 		return next

@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// isHopByHop reports whether a field concerns one connection only (RFC 9110, section 7.6.1). So do three that a proxy must not
-// pass on for what they say about one hop: Alt-Svc, HTTP2-Settings and Proxy-Connection.
+// isHopByHop reports whether a field concerns one connection only (RFC 9110, section 7.6.1). So do
+// three that a proxy must not pass on for what they say about one hop: Alt-Svc, HTTP2-Settings and
+// Proxy-Connection.
 func isHopByHop(field string) bool {
 	switch field {
 	case "Alt-Svc", "Connection", "Http2-Settings", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",

@@ -16,18 +16,20 @@ type identity struct {
 	// name is for people: logs, metrics and the admin API. Counters belong to it.
 	name string
 
-	// key is equal for configurations of one pool whose requests may be served by each other: those who wait go on with the
-	// pool of this key after a reload. Empty while it is not known.
+	// key is equal for configurations of one pool whose requests may be served by each other: those
+	// who wait go on with the pool of this key after a reload. Empty while it is not known.
 	key string
 }
 
-// ownKey begins the keys of pools without a configured name, which no configured name can begin with.
+// ownKey begins the keys of pools without a configured name, which no configured name can begin
+// with.
 const ownKey = "\x00"
 
 // namedIdentity is the identity of a pool that was given a name.
 func namedIdentity(name string) identity { return identity{name: name, key: name} }
 
-// counterKey is what the pool's counters and connections belong to. They stay when the set of backends changes.
+// counterKey is what the pool's counters and connections belong to. They stay when the set of
+// backends changes.
 func (p *pool) counterKey() string {
 	if p.anonymous {
 		return ownKey + p.Name()
@@ -35,8 +37,8 @@ func (p *pool) counterKey() string {
 	return p.Name()
 }
 
-// identify gives the pool its identity, and with it what earlier configurations of it have left: who waits, budgets, counters,
-// connections. It comes before anything of the pool runs.
+// identify gives the pool its identity, and with it what earlier configurations of it have left:
+// who waits, budgets, counters, connections. It comes before anything of the pool runs.
 func (p *pool) identify(id identity) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -55,8 +57,8 @@ func (p *pool) identify(id identity) {
 	}
 }
 
-// identifyAll finds out where the handlers stand whose pools were given no name, and gives these their identities. All apps have to
-// be provisioned. It does so once.
+// identifyAll finds out where the handlers stand whose pools were given no name, and gives these
+// their identities. All apps have to be provisioned. It does so once.
 func (a *App) identifyAll() {
 	a.identifying.Do(func() {
 		s := &sites{uses: make(map[*pool][]SiteStatus), places: make(map[*pool]place)}
@@ -130,8 +132,9 @@ func (s *sites) add(p *pool, at place) {
 	}
 }
 
-// identities are those of all pools with a place. A pool is known by its place and its backends. Where one place has several pools
-// their names tell of their backends, too; only pools that are equal in both are numbered.
+// identities are those of all pools with a place. A pool is known by its place and its backends.
+// Where one place has several pools their names tell of their backends, too; only pools that are
+// equal in both are numbered.
 func (s *sites) identities() map[*pool]identity {
 	type spot struct{ place, backends string }
 	several := make(map[string]map[string]bool) // the sets of backends in a place
@@ -160,8 +163,8 @@ func (s *sites) identities() map[*pool]identity {
 	return ids
 }
 
-// backendSet tells the configured sets of backends of pools apart. The scheme is no part of it: an address that TLS was switched on
-// for is the same server.
+// backendSet tells the configured sets of backends of pools apart. The scheme is no part of it: an
+// address that TLS was switched on for is the same server.
 func (p *pool) backendSet() string {
 	text, _ := json.Marshal([]any{p.dials(), p.config.DynamicUpstreamsRaw}) // texts; it cannot fail
 	return string(text)
@@ -189,7 +192,8 @@ func (p *pool) backendSetName() string {
 	return fmt.Sprintf("%s+%d~%s", dials[0], len(dials)-1, checksum(p.backendSet()))
 }
 
-// provisionedPlace is where a module stands as far as is known while it is provisioned: its server, and the modules that it is within.
+// provisionedPlace is where a module stands as far as is known while it is provisioned: its server,
+// and the modules that it is within.
 func provisionedPlace(ctx caddy.Context) place {
 	var p place
 	p.server, _ = ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)

@@ -47,8 +47,9 @@ func startClosed(t *testing.T, name string) *closingListener {
 	return l
 }
 
-// reorderings are what people do to a file while requests wait: the sites before and after. Requests go to a.localhost. Its pool is {X} and {A},
-// which do not serve, that of the other site {X} and {B}, which does.
+// reorderings are what people do to a file while requests wait: the sites before and after.
+// Requests go to a.localhost. Its pool is {X} and {A}, which do not serve, that of the other site
+// {X} and {B}, which does.
 var reorderings = map[string][2]string{
 	"two sites swap": {siteA + siteB, siteB + siteA},
 	"a third site is removed": {
@@ -128,7 +129,8 @@ func filledIn(sites string, values ...string) string {
 	}, values...)...).Replace(sites)
 }
 
-// A request that waits is never given to a backend outside its pool, whatever a reload changes around it.
+// A request that waits is never given to a backend outside its pool, whatever a reload changes
+// around it.
 func TestWaitingRequestsKeepToTheirPool(t *testing.T) {
 	for name, sites := range reorderings {
 		t.Run(name, func(t *testing.T) {

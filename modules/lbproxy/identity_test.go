@@ -132,7 +132,8 @@ http://a.localhost:{PORT} {
 	}
 }
 
-// Counters stay with their site over reloads, in whatever order servers are set up, and when a backend is added.
+// Counters stay with their site over reloads, in whatever order servers are set up, and when a
+// backend is added.
 func TestCountersStayWithTheirSite(t *testing.T) {
 	good, more := startBackend(t, text("ok")), startBackend(t, text("ok"))
 	dead := deadAddress(t)

@@ -6,12 +6,12 @@ import (
 	"net/http"
 )
 
-// errInterimSwitch is why an interim 101 is refused: only HTTP/1.1 switches protocols, and there 101 is
-// the last answer on its connection (RFC 9113, section 8.6).
+// errInterimSwitch is why an interim 101 is refused: only HTTP/1.1 switches protocols, and there
+// 101 is the last answer on its connection (RFC 9113, section 8.6).
 var errInterimSwitch = errors.New("the backend switches protocols in the middle of an exchange")
 
-// Interim passes an interim answer (1xx) on to the client (RFC 9110, section 15.2). HTTP/1.0 has none, and a
-// client that speaks it would take one for the final answer.
+// Interim passes an interim answer (1xx) on to the client (RFC 9110, section 15.2). HTTP/1.0 has
+// none, and a client that speaks it would take one for the final answer.
 func (a *attempt) Interim(code int, header http.Header) error {
 	ex := a.ex
 	switch {
@@ -25,8 +25,8 @@ func (a *attempt) Interim(code int, header http.Header) error {
 	return ex.sendInterim(code, header)
 }
 
-// sendInterim sends an interim answer. The client's header is then what it was, for the final answer starts
-// from what handlers before this one set.
+// sendInterim sends an interim answer. The client's header is then what it was, for the final
+// answer starts from what handlers before this one set.
 func (ex *exchange) sendInterim(code int, header http.Header) error {
 	ctx := ex.in.Context()
 	if ctx.Err() != nil {
@@ -38,9 +38,9 @@ func (ex *exchange) sendInterim(code int, header http.Header) error {
 		clear(h) // what handlers set is about an answer, and the servers' own 100 has no fields either
 	}
 	addEndToEnd(h, header.Clone())
-	// The servers of HTTP/2 encode a header on another goroutine, and do not wait for that once the client has
-	// reset the stream or left. They take a copy of a header that has one of these fields, which no interim
-	// answer is sent with. This map then stays ours.
+	// The servers of HTTP/2 encode a header on another goroutine, and do not wait for that once the
+	// client has reset the stream or left. They take a copy of a header that has one of these
+	// fields, which no interim answer is sent with. This map then stays ours.
 	h["Content-Length"], h["Transfer-Encoding"] = nil, nil
 	ex.w.WriteHeader(code)
 	if ctx.Err() != nil {

@@ -72,7 +72,8 @@ func (c *h2Conn) head() (*http2.MetaHeadersFrame, error) {
 	}
 }
 
-// hintsOver is a backend that answers with so many hints of many fields, and then with an empty 200.
+// hintsOver is a backend that answers with so many hints of many fields, and then with an empty
+// 200.
 func hintsOver(t *testing.T, n int) string {
 	var many strings.Builder
 	many.WriteString("HTTP/1.1 103 Early Hints\r\n")
@@ -119,8 +120,8 @@ func TestInterimAnswersToHTTP2(t *testing.T) {
 	}
 }
 
-// A client that resets its streams while interim answers come must not have one goroutine change a header
-// that another one sends. The race detector finds that.
+// A client that resets its streams while interim answers come must not have one goroutine change a
+// header that another one sends. The race detector finds that.
 func TestStreamsAreResetAmongInterimAnswers(t *testing.T) {
 	p := startProxy(t, upstreams(hintsOver(t, 8)), overH2C)
 	const clients = 2

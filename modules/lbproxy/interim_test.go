@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// askAndAnswer is a backend that asks for the body and answers before it has read any of it, with the
-// body's length behind. The parts of its answer are written one after the other.
+// askAndAnswer is a backend that asks for the body and answers before it has read any of it, with
+// the body's length behind. The parts of its answer are written one after the other.
 func askAndAnswer(parts ...string) func(conn net.Conn, r *bufio.Reader) {
 	return func(conn net.Conn, r *bufio.Reader) {
 		for {
@@ -45,8 +45,8 @@ const (
 	chunkedHead = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
 
-// nodeBackend answers with the length of the body, and sends its header before it reads that. It sends the
-// 100 by itself.
+// nodeBackend answers with the length of the body, and sends its header before it reads that. It
+// sends the 100 by itself.
 const nodeBackend = `
 const server = require('http').createServer((req, res) => {
 	res.writeHead(200);
@@ -124,8 +124,8 @@ func TestBodyArrivesWhereTheAnswerIsEarly(t *testing.T) {
 	}
 }
 
-// interimCase is an exchange with interim answers: what the client sends, what the backend answers at once,
-// and the status codes that the client gets, the final one last.
+// interimCase is an exchange with interim answers: what the client sends, what the backend answers
+// at once, and the status codes that the client gets, the final one last.
 type interimCase struct {
 	name, request, answer string
 	codes                 string
@@ -152,12 +152,13 @@ var interimCases = []interimCase{
 	{"expected, twice", expecting, askForBody + askForBody + finalOK, "100 200"},
 }
 
-// hintsAlone is not in the table: net/http's transport does not tell the final answer behind hints, and asks
-// for a body then that it means to throw away.
+// hintsAlone is not in the table: net/http's transport does not tell the final answer behind hints,
+// and asks for a body then that it means to throw away.
 var hintsAlone = interimCase{"expected, hints alone", expecting, hints + finalOK, "103 200"}
 
-// Interim answers come through in their order, in one packet with the final one, on a connection's first
-// request and on later ones, from the engine and from Caddy's transport. A client that speaks HTTP/1.0 gets none.
+// Interim answers come through in their order, in one packet with the final one, on a connection's
+// first request and on later ones, from the engine and from Caddy's transport. A client that speaks
+// HTTP/1.0 gets none.
 func TestInterimAnswersToHTTP1(t *testing.T) {
 	for _, tc := range append(interimCases, hintsAlone) {
 		t.Run(tc.name, func(t *testing.T) { testInterim(t, tc, `"compression":false`) })

@@ -119,8 +119,9 @@ func collectBackend(ch chan<- prometheus.Metric, pool string, options *lb.Option
 	}
 }
 
-// rareClass reports whether many backends never answer a class of status codes, and no alert is likely to be
-// about it. Such a series begins with its first count; all others begin at 0, so that rate() sees the first.
+// rareClass reports whether many backends never answer a class of status codes, and no alert is
+// likely to be about it. Such a series begins with its first count; all others begin at 0, so that
+// rate() sees the first.
 func rareClass(class string) bool { return class == "1xx" || class == "3xx" }
 
 func boolValue(b bool) float64 {

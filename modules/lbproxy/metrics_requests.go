@@ -21,8 +21,8 @@ func collectRequests(ch chan<- prometheus.Metric, p *pool) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), append([]string{p.Name()}, labels...)...)
 	}
 	emit(retriesDesc, p.state.retried.Load())
-	// A pool does not know whether its handlers have budgets, hedge or mirror. Where none was seen to, there
-	// are no series of it; with the first count there are all.
+	// A pool does not know whether its handlers have budgets, hedge or mirror. Where none was seen
+	// to, there are no series of it; with the first count there are all.
 	each := func(d *prometheus.Desc, counts []atomic.Uint64, names []string) {
 		seen := false
 		for i := range counts {

@@ -57,7 +57,8 @@ func TestMetricsOfRequests(t *testing.T) {
 	eventually(t, "four copies", func() bool { return counters(t, "caddy_lb_mirrored_total")["answered"] == 4 })
 }
 
-// Counters that alerts are about begin at 0. Those of what never happens in most pools begin when it happens.
+// Counters that alerts are about begin at 0. Those of what never happens in most pools begin when
+// it happens.
 func TestMetricsLeaveOutWhatNeverHappens(t *testing.T) {
 	one, two := startBackend(t, text("1")), startBackend(t, text("2"))
 	p := startProxy(t, upstreams(one.URL, two.URL))

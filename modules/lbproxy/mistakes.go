@@ -17,8 +17,8 @@ type mistake struct {
 	text   string // what comes of it, and the mend
 }
 
-// mistakes finds what of a pool's configuration is surely not meant. It has to be called before modules are loaded, which
-// takes their configuration away.
+// mistakes finds what of a pool's configuration is surely not meant. It has to be called before
+// modules are loaded, which takes their configuration away.
 func (c *PoolConfig) mistakes() []mistake {
 	found := c.policyMistakes()
 	if c.DynamicUpstreamsRaw == nil {
@@ -179,7 +179,8 @@ func unreachableText(label, before string) string {
 		"or write the backends of both into one lb_proxy", label, before)
 }
 
-// namesPool reports whether text in a module's configuration is the name of a pool. A filter may send requests to it.
+// namesPool reports whether text in a module's configuration is the name of a pool. A filter may
+// send requests to it.
 func namesPool(raw json.RawMessage, name string) bool {
 	quoted, err := json.Marshal(name)
 	return err == nil && strings.Contains(string(raw), string(quoted))

@@ -52,7 +52,8 @@ func (h *Handler) tellMistakes(helper httpcaddyfile.Helper) {
 	}
 }
 
-// newWholeFile tells what is to be told of the pools. All of them count as unused until a handler names them.
+// newWholeFile tells what is to be told of the pools. All of them count as unused until a handler
+// names them.
 func newWholeFile(a *adaptation.Adaptation, option any) *wholeFile {
 	f := &wholeFile{
 		pools: definedPools(option), unused: make(map[string]caddyconfig.Warning), taken: make(map[any]string),
@@ -73,7 +74,8 @@ func newWholeFile(a *adaptation.Adaptation, option any) *wholeFile {
 	return f
 }
 
-// tellWords warns of addresses that are names of pools, in the order of the names. own is the pool whose addresses they are.
+// tellWords warns of addresses that are names of pools, in the order of the names. own is the pool
+// whose addresses they are.
 func (f *wholeFile) tellWords(a *adaptation.Adaptation, words map[string]caddyconfig.Warning, own string) {
 	for _, word := range slices.Sorted(maps.Keys(words)) {
 		if word != own && f.pools[word] != nil {
@@ -91,7 +93,8 @@ func (h *Handler) usesPool(name string) bool {
 		slices.ContainsFunc(slices.Concat(h.FiltersRaw, h.filtersText), func(raw json.RawMessage) bool { return namesPool(raw, name) })
 }
 
-// takesEvery reports whether the handler ends each request that gets to it. Routes for answers may go on.
+// takesEvery reports whether the handler ends each request that gets to it. Routes for answers may
+// go on.
 func (h *Handler) takesEvery() bool {
 	for _, rh := range h.HandleResponse {
 		if rh.StatusCode == "" {
@@ -101,8 +104,9 @@ func (h *Handler) takesEvery() bool {
 	return true
 }
 
-// warnUnreachable warns of a handler that another one of the same block keeps all requests from. Both have no matcher;
-// the adapter sorts those with one to the front, unless they stand in a route block.
+// warnUnreachable warns of a handler that another one of the same block keeps all requests from.
+// Both have no matcher; the adapter sorts those with one to the front, unless they stand in a route
+// block.
 func (h *Handler) warnUnreachable(helper httpcaddyfile.Helper, directive *caddyfile.Dispenser, every bool) {
 	block := adaptation.Block(helper)
 	if block == nil || !every {
@@ -120,7 +124,8 @@ func (h *Handler) warnUnreachable(helper httpcaddyfile.Helper, directive *caddyf
 	}
 }
 
-// collect makes warnings of what is surely not meant in a pool. d stands on what the pool began with.
+// collect makes warnings of what is surely not meant in a pool. d stands on what the pool began
+// with.
 func (p *poolParser) collect(d *caddyfile.Dispenser, label string) {
 	for _, m := range p.config.mistakes() {
 		w, ok := p.places[m.option]

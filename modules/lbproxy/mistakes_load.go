@@ -13,11 +13,12 @@ import (
 	"github.com/caddylb/caddy-lb/internal/adaptation"
 )
 
-// warn logs warnings about the configuration that is loaded, but for those that its adaptation in this process gave.
+// warn logs warnings about the configuration that is loaded, but for those that its adaptation in
+// this process gave.
 func (a *App) warn(texts ...string) { a.warnAt(nil, texts...) }
 
-// warnOfPool is warn about a pool. The place is known if the pool was adapted in this process; its adaptation had no list
-// for warnings if the file has no lb_proxy.
+// warnOfPool is warn about a pool. The place is known if the pool was adapted in this process; its
+// adaptation had no list for warnings if the file has no lb_proxy.
 func (a *App) warnOfPool(name string, c *PoolConfig, texts ...string) {
 	var at []zap.Field
 	if note, ok := adaptation.Noted[poolNote](poolKey{name, c.Upstreams}); ok {
@@ -41,7 +42,8 @@ func (a *App) markUsed(h *Handler) {
 	maps.DeleteFunc(a.unused, func(name string, _ *PoolConfig) bool { return h.usesPool(name) })
 }
 
-// warnOfWhole logs what only the whole configuration shows: pools that nothing uses, and handlers that no request reaches.
+// warnOfWhole logs what only the whole configuration shows: pools that nothing uses, and handlers
+// that no request reaches.
 func (a *App) warnOfWhole() {
 	for _, name := range slices.Sorted(maps.Keys(a.unused)) {
 		a.warnOfPool(name, a.unused[name], unusedText(name))
@@ -56,7 +58,8 @@ func unreachable(handlers []found) []found {
 	return slices.DeleteFunc(slices.Clone(handlers), func(f found) bool { return f.behind == "" || f.invoked })
 }
 
-// takerLabel is the label of a handler that takes every request; empty if it does not, or nobody knows.
+// takerLabel is the label of a handler that takes every request; empty if it does not, or nobody
+// knows.
 func takerLabel(handler caddyhttp.MiddlewareHandler) string {
 	switch h := handler.(type) {
 	case *Handler:
@@ -81,7 +84,8 @@ func named(name string, anonymous bool) string {
 	return name
 }
 
-// located adds to an error about a pool whose it is, and the place in the Caddyfile if that is known.
+// located adds to an error about a pool whose it is, and the place in the Caddyfile if that is
+// known.
 func (c *PoolConfig) located(name string, anonymous bool, err error) error {
 	if note, ok := adaptation.Noted[poolNote](poolKey{named(name, anonymous), c.Upstreams}); ok {
 		return fmt.Errorf("pool %s: %w, at %s:%d", name, err, note.place.File, note.place.Line)

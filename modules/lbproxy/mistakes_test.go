@@ -10,8 +10,8 @@ import (
 	_ "github.com/caddylb/caddy-lb/modules/cluster"
 )
 
-// warningsLogged are what the logger lb has warned of in the configuration. What it tells of backends while they run has
-// their pool beside it.
+// warningsLogged are what the logger lb has warned of in the configuration. What it tells of
+// backends while they run has their pool beside it.
 func warningsLogged(t *testing.T) []string {
 	t.Helper()
 	logged.Lock()

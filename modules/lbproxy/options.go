@@ -11,15 +11,15 @@ import (
 	"github.com/caddylb/caddy-lb/modules/filter"
 )
 
-// option is what the rest of the package has to know of an option of a handler or of its pool. The zero value is for
-// options that go with all others.
+// option is what the rest of the package has to know of an option of a handler or of its pool. The
+// zero value is for options that go with all others.
 type option struct {
-	// ofRequests says that an option of a pool may differ among the handlers of a pool. Any other is an error in a
-	// handler that names its pool.
+	// ofRequests says that an option of a pool may differ among the handlers of a pool. Any other
+	// is an error in a handler that names its pool.
 	ofRequests bool
 
-	// edits reports whether the option changes requests on their way to a backend, or has them looked at as they are
-	// sent. The engine can otherwise write them from the client's request.
+	// edits reports whether the option changes requests on their way to a backend, or has them
+	// looked at as they are sent. The engine can otherwise write them from the client's request.
 	edits func(*Handler) bool
 
 	// hedging says why requests cannot be given to two backends at once; nil if they can.
@@ -34,8 +34,8 @@ type hedgeSetting struct {
 	transport  func() error
 }
 
-// options declares the options of [PoolConfig], [LoadBalancing] and [Handler] by their fields. A field that is missing
-// here fails a test.
+// options declares the options of [PoolConfig], [LoadBalancing] and [Handler] by their fields. A
+// field that is missing here fails a test.
 var options = map[string]option{
 	"Upstreams":           {},
 	"HealthChecks":        {},
@@ -96,7 +96,8 @@ var options = map[string]option{
 	},
 }
 
-// mayBePlain reports whether nothing of the configuration changes requests or looks at them as they are sent.
+// mayBePlain reports whether nothing of the configuration changes requests or looks at them as they
+// are sent.
 func (h *Handler) mayBePlain() bool {
 	for _, o := range options {
 		if o.edits != nil && o.edits(h) {
@@ -118,8 +119,8 @@ func hedgeObstacle(s *hedgeSetting) error {
 	return nil
 }
 
-// ownedOption is the name of an option that is set and says how a pool works; empty if there is none. Retries and the
-// transport may differ among the handlers of a pool.
+// ownedOption is the name of an option that is set and says how a pool works; empty if there is
+// none. Retries and the transport may differ among the handlers of a pool.
 func (c *PoolConfig) ownedOption() string {
 	if name := setOption("", reflect.ValueOf(c).Elem()); name != "" {
 		return name

@@ -53,7 +53,8 @@ func TestEveryTransportOptionIsDeclared(t *testing.T) {
 	}
 }
 
-// Beside the name of a pool each option either is of single requests or is refused; none is ignored.
+// Beside the name of a pool each option either is of single requests or is refused; none is
+// ignored.
 func TestNoOptionIsIgnoredBesidePool(t *testing.T) {
 	set := func(config reflect.Value, prefix string, into *PoolConfig) {
 		for field, value := range config.Fields() {

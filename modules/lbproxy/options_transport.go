@@ -6,20 +6,23 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// transportOption is what the package has to know of an option of Caddy's http transport. Those that it knows nothing of
-// are done by the engine as well, and a transport that has them outlives its configuration.
+// transportOption is what the package has to know of an option of Caddy's http transport. Those
+// that it knows nothing of are done by the engine as well, and a transport that has them outlives
+// its configuration.
 type transportOption struct {
 	field string // of reverseproxy.HTTPTransport, or of its TLSConfig
 
 	// module says why only Caddy's own module can do what is configured; empty if the engine can.
 	module func(*reverseproxy.HTTPTransport) string
 
-	// bound reports whether the option belongs to the configuration that makes the transport: it is a module, or a file
-	// that a reload is to read again. Of TLS options it is called when there is TLS.
+	// bound reports whether the option belongs to the configuration that makes the transport: it is
+	// a module, or a file that a reload is to read again. Of TLS options it is called when there is
+	// TLS.
 	bound func(*reverseproxy.HTTPTransport) bool
 }
 
-// transportOptions declares the options of the http transport. A field that is missing here fails a test.
+// transportOptions declares the options of the http transport. A field that is missing here fails a
+// test.
 var transportOptions = []transportOption{
 	{field: "Versions", module: func(t *reverseproxy.HTTPTransport) string {
 		switch {

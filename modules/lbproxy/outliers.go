@@ -98,8 +98,8 @@ func (p *pool) entryOf(h *outlier.Host) *entry {
 	return nil
 }
 
-// outlierChanged counts and announces what outlier detection did. What changed by it was told when the
-// pool was refreshed.
+// outlierChanged counts and announces what outlier detection did. What changed by it was told when
+// the pool was refreshed.
 func (p *pool) outlierChanged(h *outlier.Host, event outlier.Event) {
 	e := p.entryOf(h)
 	if e == nil {
@@ -141,8 +141,9 @@ func (a *attempt) settleTrial() {
 	}
 }
 
-// warnOfIdleDetection says that outlier detection cannot eject anybody. Of a single backend it says nothing: that one
-// stays whatever is configured. A dynamic source is told of once, however many pools its answers make.
+// warnOfIdleDetection says that outlier detection cannot eject anybody. Of a single backend it says
+// nothing: that one stays whatever is configured. A dynamic source is told of once, however many
+// pools its answers make.
 func (p *pool) warnOfIdleDetection(backends int) {
 	o := p.config.outlierDetection()
 	if o == nil || backends < 2 || lb.EjectionLimit(backends, o.maxPercent(), o.AlwaysEjectOne) > 0 {

@@ -15,8 +15,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// place is where a handler stands in the configuration: its server, and the routes that lead to it. Equal places have equal
-// keys, wherever they are written in a file.
+// place is where a handler stands in the configuration: its server, and the routes that lead to it.
+// Equal places have equal keys, wherever they are written in a file.
 type place struct {
 	server *caddyhttp.Server
 	steps  []step
@@ -49,7 +49,8 @@ func routeStep(r *caddyhttp.Route) step {
 	return s
 }
 
-// matcherTexts is a set of matchers by name. A set has no order of its own, since it comes from a map.
+// matcherTexts is a set of matchers by name. A set has no order of its own, since it comes from a
+// map.
 func matcherTexts(set caddyhttp.MatcherSet) map[string]matcherText {
 	texts := make(map[string]matcherText, len(set))
 	for _, m := range set {
@@ -62,7 +63,8 @@ func matcherTexts(set caddyhttp.MatcherSet) map[string]matcherText {
 	return texts
 }
 
-// textOf is a matcher's configuration. A negation has lost it to the matchers that it was loaded into.
+// textOf is a matcher's configuration. A negation has lost it to the matchers that it was loaded
+// into.
 func textOf(m any) matcherText {
 	if not, ok := m.(*caddyhttp.MatchNot); ok {
 		sets := make([]map[string]matcherText, len(not.MatcherSets))
@@ -113,8 +115,9 @@ func (p place) listen() []string {
 	return slices.Sorted(slices.Values(p.server.Listen))
 }
 
-// name is the place as people know it: host and port, paths and methods, such as "a.example.com /api*". What it cannot show is
-// there as a checksum, so that different places have different names.
+// name is the place as people know it: host and port, paths and methods, such as "a.example.com
+// /api*". What it cannot show is there as a checksum, so that different places have different
+// names.
 func (p place) name() string {
 	words := []string{""}
 	hosts, hidden := "", make(map[string]bool)
@@ -156,8 +159,9 @@ func (p place) name() string {
 // maxPlaceName bounds the readable part of a name, in bytes.
 const maxPlaceName = 100
 
-// words are the values of a step's matchers that are shown, by the matchers' names, and the names of those that are not.
-// Of several sets, of which any may match, none is shown apart from a single matcher of one kind each.
+// words are the values of a step's matchers that are shown, by the matchers' names, and the names
+// of those that are not. Of several sets, of which any may match, none is shown apart from a single
+// matcher of one kind each.
 func (s step) words() (shown map[string]string, unshown []string) {
 	shown = make(map[string]string)
 	for i, set := range s.sets {
@@ -200,8 +204,8 @@ func plainValues(matcher string, text matcherText) (string, bool) {
 	return strings.Join(values, ","), true
 }
 
-// siteName is how a site is called: its hosts, with the port unless that is the one of HTTPS, or the addresses that
-// its server listens on. It reports whether that says all there is about these.
+// siteName is how a site is called: its hosts, with the port unless that is the one of HTTPS, or
+// the addresses that its server listens on. It reports whether that says all there is about these.
 func siteName(hosts string, listen []string) (name string, complete bool) {
 	if hosts == "" {
 		return strings.Join(listen, ","), true
@@ -237,7 +241,8 @@ type SiteStatus struct {
 	// Hosts are the host names that lead there; none for all of them.
 	Hosts []string `json:"hosts,omitempty"`
 
-	// Matchers are the matcher sets of the routes that lead there, from the outermost to the innermost.
+	// Matchers are the matcher sets of the routes that lead there, from the outermost to the
+	// innermost.
 	Matchers []json.RawMessage `json:"matchers,omitempty"`
 }
 

@@ -16,12 +16,13 @@ type found struct {
 	at      place
 	invoked bool // reached through a named route, whose own place it is not
 
-	// behind is the label of the handler that takes every request before this one gets it; empty if none does.
+	// behind is the label of the handler that takes every request before this one gets it; empty if
+	// none does.
 	behind string
 }
 
-// findHandlers walks the routes of all servers and returns the handlers of this suite, in the order in which they stand there.
-// Servers and named routes come in the order of their names.
+// findHandlers walks the routes of all servers and returns the handlers of this suite, in the order
+// in which they stand there. Servers and named routes come in the order of their names.
 func findHandlers(app *caddyhttp.App) []found {
 	w := new(walker)
 	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
@@ -63,7 +64,8 @@ func (w *walker) errors(config *caddyhttp.HTTPErrorConfig) {
 	}
 }
 
-// apart walks what gets requests whatever takes those before it, and keeps none from what comes after it.
+// apart walks what gets requests whatever takes those before it, and keeps none from what comes
+// after it.
 func (w *walker) apart(walk func()) {
 	before := w.taken
 	w.taken = ""

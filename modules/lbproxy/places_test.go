@@ -46,7 +46,8 @@ func TestWalkEndsWhereHandlersLeadBack(t *testing.T) {
 	}
 }
 
-// Of handlers within handlers of somebody else nobody knows which get a request. Those of one list do get in each other's way.
+// Of handlers within handlers of somebody else nobody knows which get a request. Those of one list
+// do get in each other's way.
 func TestUnreachableWithinOtherHandlers(t *testing.T) {
 	proxy := func(port string) string {
 		return `{"handle":[{"handler":"lb_proxy",` + upstreams("127.0.0.1:"+port) + `}]}`

@@ -201,8 +201,9 @@ func (p *pool) awaitFirstChecks(ctx context.Context) bool {
 	}
 }
 
-// refresh publishes the pool with the health, drains and weights that hold now, and tells what changed. It may come
-// before the pool has begun: what it shares with the configuration that still runs may change any time.
+// refresh publishes the pool with the health, drains and weights that hold now, and tells what
+// changed. It may come before the pool has begun: what it shares with the configuration that still
+// runs may change any time.
 func (p *pool) refresh() {
 	err := p.Refresh()
 	switch {

@@ -124,7 +124,8 @@ func (ex *exchange) prepareHeader() {
 		header["Upgrade"] = []string{ex.upgrade}
 	}
 	if _, ok := header["User-Agent"]; !ok {
-		// An empty value keeps net/http from adding its own, also where Connection nominates the field.
+		// An empty value keeps net/http from adding its own, also where Connection nominates the
+		// field.
 		ex.set(header, "User-Agent", 0, "")
 	}
 	ex.addForwarded()
@@ -156,8 +157,8 @@ func viaValue(major, minor int) string {
 	}
 }
 
-// errTunnelProtocol is why an extended CONNECT for anything but a WebSocket is refused: HTTP/1.1, which
-// backends are spoken to in, has no tunnel for it (RFC 9220, section 3).
+// errTunnelProtocol is why an extended CONNECT for anything but a WebSocket is refused: HTTP/1.1,
+// which backends are spoken to in, has no tunnel for it (RFC 9220, section 3).
 var errTunnelProtocol = errors.New("an extended CONNECT is passed on for WebSockets only")
 
 // takeTunnel recognises a WebSocket that was opened over HTTP/2 or HTTP/3 (RFC 8441, RFC 9220). What looks like

@@ -14,8 +14,8 @@ import (
 // refusalsEvery is how often a pool tells at most that requests are refused for want of a place.
 const refusalsEvery = 10 * time.Second
 
-// refusals sums up the requests that a pool refused for want of a place: under overload there are many,
-// and that they are refused is what the operator asked for. Safe for concurrent use.
+// refusals sums up the requests that a pool refused for want of a place: under overload there are
+// many, and that they are refused is what the operator asked for. Safe for concurrent use.
 type refusals struct {
 	telling   atomic.Bool                // a line was written lately
 	connsFull atomic.Uint64              // refused for the bound on connections; the other reasons are in poolState.shed
@@ -37,7 +37,8 @@ func (s *poolState) noteRefusal(f *failure) {
 	}
 }
 
-// tellRefusals writes one line now, and one after each [refusalsEvery] in which requests were refused.
+// tellRefusals writes one line now, and one after each [refusalsEvery] in which requests were
+// refused.
 func (s *poolState) tellRefusals() {
 	if s.logRefusals() {
 		time.AfterFunc(refusalsEvery, s.tellRefusals)
@@ -87,9 +88,9 @@ func (s *poolState) logRefusals() bool {
 	return true
 }
 
-// settle ends a request that failed. Caddy logs each error of 5xx that no route handles at the error level.
-// A request that was refused for want of a place is answered here instead, unless a route wants to see
-// the error, and told of in sum.
+// settle ends a request that failed. Caddy logs each error of 5xx that no route handles at the
+// error level. A request that was refused for want of a place is answered here instead, unless a
+// route wants to see the error, and told of in sum.
 func (h *Handler) settle(w http.ResponseWriter, r *http.Request, err error) error {
 	var f *failure
 	if !errors.As(err, &f) || !f.refused() || h.hasErrorRoutes(r) {
@@ -117,8 +118,8 @@ func (h *Handler) hasErrorRoutes(r *http.Request) bool {
 	return ok && s.Errors != nil && len(s.Errors.Routes) > 0
 }
 
-// withinErrorRoutes reports whether a subroute that has routes for errors is around the module that is
-// being provisioned.
+// withinErrorRoutes reports whether a subroute that has routes for errors is around the module that
+// is being provisioned.
 func withinErrorRoutes(ctx caddy.Context) bool {
 	for _, m := range ctx.Modules() {
 		if s, ok := m.(*caddyhttp.Subroute); ok && s.Errors != nil && len(s.Errors.Routes) > 0 {

@@ -70,7 +70,8 @@ func leaveRunning(a *App) {
 	}
 }
 
-// runningPools returns the pools of the configuration that runs, by name. Those of a dynamic source's answers are among them.
+// runningPools returns the pools of the configuration that runs, by name. Those of a dynamic
+// source's answers are among them.
 func runningPools() (pools []*pool) {
 	running.Lock()
 	defer running.Unlock()
@@ -78,7 +79,8 @@ func runningPools() (pools []*pool) {
 		return nil
 	}
 	for _, p := range running.apps[len(running.apps)-1].listPools() {
-		// A handler with nothing but a dynamic source has an empty pool beside those of its answers.
+		// A handler with nothing but a dynamic source has an empty pool beside those of its
+		// answers.
 		if p.dynamic == nil || len(p.specs) > 0 {
 			pools = append(pools, p)
 		}
@@ -106,8 +108,8 @@ func poolsNamed(name string) (pools []*pool) {
 	return pools
 }
 
-// runningPool is the pool of this key in the configuration that runs; nil without one. It takes no lock: the pools of a configuration
-// that runs stay as they are.
+// runningPool is the pool of this key in the configuration that runs; nil without one. It takes no
+// lock: the pools of a configuration that runs stay as they are.
 func runningPool(key string) *pool {
 	if a := running.newest.Load(); a != nil {
 		return a.byKey[key]

@@ -18,7 +18,8 @@ type resolver struct {
 	next    *atomic.Uint32
 }
 
-// resolverFor asks the given DNS servers (host or host:port) in turn, or those of the system when there are none.
+// resolverFor asks the given DNS servers (host or host:port) in turn, or those of the system when
+// there are none.
 func resolverFor(servers []string) resolver {
 	r := resolver{next: new(atomic.Uint32)}
 	for _, server := range servers {
@@ -46,7 +47,8 @@ func (r resolver) lookUpSRV(ctx context.Context, service, proto, name string) (r
 	return records, err
 }
 
-// ask looks something up. The error names the servers that were asked: net's own resolver believes that it asks those of the system.
+// ask looks something up. The error names the servers that were asked: net's own resolver believes
+// that it asks those of the system.
 func (r resolver) ask(lookUp func(*net.Resolver) error) error {
 	if len(r.servers) == 0 {
 		return lookUp(net.DefaultResolver)
@@ -76,7 +78,8 @@ func (r resolver) ask(lookUp func(*net.Resolver) error) error {
 	return err
 }
 
-// lookupServers are the DNS servers for update_frequency: the pool's own, else those that the transport is to ask.
+// lookupServers are the DNS servers for update_frequency: the pool's own, else those that the
+// transport is to ask.
 func (c *PoolConfig) lookupServers() []string {
 	if len(c.Resolvers) > 0 || transportProtocol(c.TransportRaw) != "http" {
 		return c.Resolvers

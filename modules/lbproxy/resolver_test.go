@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// Names are looked up with the transport's DNS servers where the pool has none of its own, and errors tell who was asked.
+// Names are looked up with the transport's DNS servers where the pool has none of its own, and
+// errors tell who was asked.
 func TestLookupsAskTheConfiguredServers(t *testing.T) {
 	b := startBackend(t, text("here"))
 	port := portOf(t, b.Listener.Addr().String())

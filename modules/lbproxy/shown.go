@@ -14,8 +14,8 @@ type shownMember struct {
 	entry *entry
 }
 
-// shown are the pool's backends, in the order of their addresses. The views of a dynamic source are shown as one pool, with the backends of all
-// of them.
+// shown are the pool's backends, in the order of their addresses. The views of a dynamic source are
+// shown as one pool, with the backends of all of them.
 func (p *pool) shown() []shownMember {
 	if p.group == nil {
 		return p.ownShown(nil, nil)
@@ -31,7 +31,8 @@ func (p *pool) shown() []shownMember {
 	return all
 }
 
-// ownShown adds the pool's backends to all, but for those that were seen already. With seen nil, none were.
+// ownShown adds the pool's backends to all, but for those that were seen already. With seen nil,
+// none were.
 func (p *pool) ownShown(all []shownMember, seen map[*lb.Backend]bool) []shownMember {
 	entries := *p.entries.Load()
 	for _, m := range p.Snapshot().Members {

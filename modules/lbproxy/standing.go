@@ -23,8 +23,8 @@ const (
 	standingTrial                       // back from that for one request at a time
 )
 
-// told is what operators were told of a backend in a pool last. Pools of one name share it, also those that share no
-// [poolState], as their sets of backends differ.
+// told is what operators were told of a backend in a pool last. Pools of one name share it, also
+// those that share no [poolState], as their sets of backends differ.
 type told struct {
 	mu sync.Mutex // guards the fields below; locked after poolState.telling
 
@@ -38,20 +38,20 @@ type told struct {
 	weight  int
 }
 
-// outage begins with the first request that could not connect to a backend, and ends with an answer or
-// with a check that passes.
+// outage begins with the first request that could not connect to a backend, and ends with an answer
+// or with a check that passes.
 type outage struct {
 	reason string
 	due    atomic.Bool // operators are to be told
 	told   atomic.Bool // they were, or knew that the backend is out
 }
 
-// outageEvery is how often an outage of one backend is told at most. A backend that refuses every other
-// connection would fill the log otherwise.
+// outageEvery is how often an outage of one backend is told at most. A backend that refuses every
+// other connection would fill the log otherwise.
 const outageEvery = 10 * time.Second
 
-// reach is what requests say of whether a backend can be connected to. It belongs to [stats]. Requests
-// write to it only when a connection fails, and when one succeeds after that.
+// reach is what requests say of whether a backend can be connected to. It belongs to [stats].
+// Requests write to it only when a connection fails, and when one succeeds after that.
 type reach struct {
 	outage atomic.Pointer[outage]
 	next   atomic.Int64 // on the clock of lb.Monotonic: when an outage may be told again

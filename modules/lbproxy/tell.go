@@ -10,17 +10,20 @@ import (
 	"github.com/caddylb/caddy-lb/lb"
 )
 
-// operatorLog is the logger for operators. It is called "lb" for every pool, be it named or a handler's own.
+// operatorLog is the logger for operators. It is called "lb" for every pool, be it named or a
+// handler's own.
 func operatorLog(ctx caddy.Context) *zap.Logger { return ctx.Logger(new(App)) }
 
-// becomeTeller has the pool tell operators what changes, instead of the same pool of an older configuration.
+// becomeTeller has the pool tell operators what changes, instead of the same pool of an older
+// configuration.
 func (p *pool) becomeTeller() {
 	p.state.teller.Store(p)
 	p.begun.Store(true)
 }
 
-// endTelling hands the telling on to the same pool of another configuration, if there is one: the pool
-// may belong to a configuration that failed after it had begun. A view hands it on to another view.
+// endTelling hands the telling on to the same pool of another configuration, if there is one: the
+// pool may belong to a configuration that failed after it had begun. A view hands it on to another
+// view.
 func (p *pool) endTelling() {
 	if !p.state.teller.CompareAndSwap(p, nil) {
 		return
@@ -33,8 +36,8 @@ func (p *pool) endTelling() {
 	}
 }
 
-// mayTell reports whether the pool is to tell operators what changes: it began last among those that share its
-// state, or is a view of the same dynamic source as the one that did.
+// mayTell reports whether the pool is to tell operators what changes: it began last among those
+// that share its state, or is a view of the same dynamic source as the one that did.
 func (p *pool) mayTell() bool {
 	if !p.begun.Load() { // until then the state may yet be replaced
 		return false
@@ -57,8 +60,8 @@ func (s *poolState) tell() {
 	}
 }
 
-// tell logs each change of the pool and its backends since they were told of last, in one line each. by
-// says who gave the orders among the changes; empty when that is unknown.
+// tell logs each change of the pool and its backends since they were told of last, in one line
+// each. by says who gave the orders among the changes; empty when that is unknown.
 func (p *pool) tell(by string) {
 	if !p.mayTell() {
 		return
@@ -116,7 +119,8 @@ func (n *news) left() int {
 	return n.available
 }
 
-// backendField names a backend in a line. It allocates, so it is made only for lines that are written.
+// backendField names a backend in a line. It allocates, so it is made only for lines that are
+// written.
 func backendField(m *lb.Member) zap.Field { return zap.Stringer("backend", m.Address()) }
 
 // line logs one change.
@@ -140,8 +144,8 @@ func (n *news) tellStanding(e *entry, m *lb.Member) {
 	}
 }
 
-// tellTurn tells of one change. A backend that is out already for one reason is not told to be out for
-// another one, but for ejections, of which each has its own time.
+// tellTurn tells of one change. A backend that is out already for one reason is not told to be out
+// for another one, but for ejections, of which each has its own time.
 func (n *news) tellTurn(e *entry, m *lb.Member, now standing, o *outage) {
 	t := &e.stats.told
 	before := t.standing
@@ -204,8 +208,8 @@ func (n *news) tellReturn(e *entry, m *lb.Member, before standing) {
 	n.line(zap.InfoLevel, message, reason, backendField(m), zap.String("was", e.stats.told.reason))
 }
 
-// tellOrders tells what operators ordered. What holds when a backend is seen for the first time was told
-// when it was ordered.
+// tellOrders tells what operators ordered. What holds when a backend is seen for the first time was
+// told when it was ordered.
 func (n *news) tellOrders(e *entry, m *lb.Member) {
 	t := &e.stats.told
 	drained, ordered := m.Drained(), m.Weight != m.ConfiguredWeight()

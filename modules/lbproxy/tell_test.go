@@ -43,8 +43,8 @@ func TestViewHandsOnTheTelling(t *testing.T) {
 	}
 }
 
-// Passive checks, and what was told of a backend, are shared with the configuration before, while a pool gets its
-// identity. It is the race detector that fails this test.
+// Passive checks, and what was told of a backend, are shared with the configuration before, while a
+// pool gets its identity. It is the race detector that fails this test.
 func TestBackendsChangeWhileAPoolIsLoaded(t *testing.T) {
 	const passive = `,"health_checks":{"passive":{"fail_duration":"1ms"}},"load_balancing":{"retries":3}`
 	bad := startBackend(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })

@@ -11,8 +11,8 @@ import (
 // toldTier is what operators were told of a tier last.
 type toldTier struct{ used, panic bool }
 
-// tellTiers tells which tiers stand in for those before them, and in which panic mode begins or ends. A first tier that
-// is not used is told by whoever stands in, or by its last backend.
+// tellTiers tells which tiers stand in for those before them, and in which panic mode begins or
+// ends. A first tier that is not used is told by whoever stands in, or by its last backend.
 func (n *news) tellTiers() {
 	told := n.pool.state.tiers
 	next := make(map[int]toldTier, len(n.snapshot.Tiers))

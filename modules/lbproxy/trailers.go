@@ -10,14 +10,14 @@ import (
 	"github.com/caddylb/caddy-lb/modules/filter"
 )
 
-// mayTrail reports whether a field may stand behind a body (RFC 9110, section 6.5.1). What says how a message is
-// framed, routed, authenticated or to be read has to be known before, and what concerns one connection is not
-// passed on.
+// mayTrail reports whether a field may stand behind a body (RFC 9110, section 6.5.1). What says how
+// a message is framed, routed, authenticated or to be read has to be known before, and what
+// concerns one connection is not passed on.
 func mayTrail(field string) bool { return httpguts.ValidTrailerHeader(field) && !isHopByHop(field) }
 
-// mayTrailRequest is mayTrail for a request. A backend may add trailers to the header, so it must not get there
-// what clients are not believed to say, nor names that Caddy's server drops from the header: some backends take an
-// underscore or a dot for a hyphen.
+// mayTrailRequest is mayTrail for a request. A backend may add trailers to the header, so it must
+// not get there what clients are not believed to say, nor names that Caddy's server drops from the
+// header: some backends take an underscore or a dot for a hyphen.
 func mayTrailRequest(field string) bool {
 	switch field {
 	case "Cookie", "Early-Data", "Forwarded", "Via":
@@ -26,8 +26,8 @@ func mayTrailRequest(field string) bool {
 	return mayTrail(field) && !strings.HasPrefix(field, "X-Forwarded-") && !strings.ContainsAny(field, "_.")
 }
 
-// announcedTrailer has the names of the trailers that the client announced and may send, without values. It is
-// called before the body is read, as net/http adds those that come unannounced.
+// announcedTrailer has the names of the trailers that the client announced and may send, without
+// values. It is called before the body is read, as net/http adds those that come unannounced.
 func announcedTrailer(r *http.Request) http.Header {
 	var trailer http.Header
 	for field := range r.Trailer {
@@ -42,8 +42,8 @@ func announcedTrailer(r *http.Request) http.Header {
 	return trailer
 }
 
-// requestTrailer is what one try sends of the client's trailers: the names, whose values are filled in when the
-// body was read.
+// requestTrailer is what one try sends of the client's trailers: the names, whose values are filled
+// in when the body was read.
 func (ex *exchange) requestTrailer() http.Header {
 	trailer := maps.Clone(ex.trailer)
 	if h := ex.h.Headers; h != nil {

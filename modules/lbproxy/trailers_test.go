@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// trailerBackend answers with the request's Trailer fields and trailers, in the order of the alphabet.
+// trailerBackend answers with the request's Trailer fields and trailers, in the order of the
+// alphabet.
 func trailerBackend(t *testing.T) string {
 	return rawBackend(t, func(conn net.Conn, r *bufio.Reader) {
 		for {
@@ -75,7 +76,8 @@ func TestRequestTrailersThatAreDropped(t *testing.T) {
 		`,"headers":{"request":{"delete":["*"]}}`:                "",
 	} {
 		p := startProxy(t, upstreams(deadAddress(t), address)+handler)
-		// net/http serves a connection on which the first request has chunks, the engine another one.
+		// net/http serves a connection on which the first request has chunks, the engine another
+		// one.
 		for _, first := range []string{request, plainGet} {
 			conn, r := p.raw(first)
 			res, err := http.ReadResponse(r, nil)

@@ -81,8 +81,8 @@ type unownedTransport struct {
 	config string
 }
 
-// identify makes the transports those of the given pool: where it has such transports from before a reload, they are used in place of
-// the new ones. It comes before any of them is used.
+// identify makes the transports those of the given pool: where it has such transports from before a
+// reload, they are used in place of the new ones. It comes before any of them is used.
 func (t *transports) identify(pool string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -16,7 +16,8 @@ func TestTryTimeout(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		<-r.Context().Done() // the proxy closes the connection
 	}
-	// Where all else has to be done within it, the limit leaves room for a machine that stands still for a moment.
+	// Where all else has to be done within it, the limit leaves room for a machine that stands
+	// still for a moment.
 	const limit = `"try_timeout":"500ms"`
 	t.Run("the next backend is asked", func(t *testing.T) {
 		hanging := startBackend(t, hang)

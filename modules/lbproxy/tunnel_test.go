@@ -61,7 +61,8 @@ func switching(t *testing.T, upgrade string) (address string, smuggled *atomic.I
 	}), smuggled
 }
 
-// A switch that the client did not ask for is an error, and nothing that follows reaches the backend unseen.
+// A switch that the client did not ask for is an error, and nothing that follows reaches the
+// backend unseen.
 func TestSwitchesThatWereNotAskedFor(t *testing.T) {
 	for _, tc := range []struct{ request, answer string }{
 		{"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n", "h2c"},
@@ -111,7 +112,8 @@ func TestSwitchToOneOfSeveralProtocols(t *testing.T) {
 	}
 }
 
-// A client that asks to switch and holds its body back must not have a backend taken out of service for it.
+// A client that asks to switch and holds its body back must not have a backend taken out of service
+// for it.
 func TestSwitchBeforeTheBodyIsNotTheBackendsFault(t *testing.T) {
 	ended := make(chan struct{})
 	address := rawBackend(t, func(conn net.Conn, r *bufio.Reader) {
@@ -134,8 +136,8 @@ func TestSwitchBeforeTheBodyIsNotTheBackendsFault(t *testing.T) {
 	}
 }
 
-// Only an extended CONNECT for a WebSocket is a tunnel. Any other asks a gateway for what it does not
-// do, and nothing of it gets past the filters.
+// Only an extended CONNECT for a WebSocket is a tunnel. Any other asks a gateway for what it does
+// not do, and nothing of it gets past the filters.
 func TestConnectIsRefused(t *testing.T) {
 	var arrived atomic.Int64
 	b := startBackend(t, func(http.ResponseWriter, *http.Request) { arrived.Add(1) })

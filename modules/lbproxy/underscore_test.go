@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Caddy's server drops fields that some backends take for others, on a connection's first request and on later
-// ones, unless its option expects them.
+// Caddy's server drops fields that some backends take for others, on a connection's first request
+// and on later ones, unless its option expects them.
 func TestFieldsWithUnderscores(t *testing.T) {
 	b := startBackend(t, echoHeader)
 	for option, want := range map[string]string{"": "", `"expected_underscore_headers":["x_forwarded_for"]`: "6.6.6.6"} {

@@ -15,8 +15,9 @@ import (
 // errConnect is a CONNECT that opens no WebSocket.
 var errConnect = errors.New("CONNECT asks for a tunnel, which a gateway does not open")
 
-// unfit is the failure of a request that no backend can be sent as one clear message. net/http's parsers let it through. A connection
-// of HTTP/1.1 ends with it: whoever sent this may see the next request elsewhere.
+// unfit is the failure of a request that no backend can be sent as one clear message. net/http's
+// parsers let it through. A connection of HTTP/1.1 ends with it: whoever sent this may see the next
+// request elsewhere.
 func (ex *exchange) unfit() *failure {
 	r := ex.in
 	var f *failure
@@ -33,7 +34,8 @@ func (ex *exchange) unfit() *failure {
 	return f
 }
 
-// checkTarget checks what a client may choose in a request's target and Host (RFC 9112, section 3.2; RFC 9110, section 4.2).
+// checkTarget checks what a client may choose in a request's target and Host (RFC 9112, section
+// 3.2; RFC 9110, section 4.2).
 func checkTarget(r *http.Request) error {
 	u := r.URL
 	for i := range len(u.RawQuery) {
@@ -58,8 +60,9 @@ func checkTarget(r *http.Request) error {
 	return nil
 }
 
-// checkLength checks the lengths that a request of HTTP/2 or HTTP/3 announces (RFC 9110, section 8.6). Their servers take the first one,
-// one that is no number for none, and any for none of a stream without data.
+// checkLength checks the lengths that a request of HTTP/2 or HTTP/3 announces (RFC 9110, section
+// 8.6). Their servers take the first one, one that is no number for none, and any for none of a
+// stream without data.
 func checkLength(r *http.Request) error {
 	if r.ProtoMajor < 2 {
 		return nil
@@ -73,7 +76,8 @@ func checkLength(r *http.Request) error {
 	return nil
 }
 
-// trimValues removes white space around values, which HTTP/2 does not have (RFC 9113, section 8.2.1), but lets through.
+// trimValues removes white space around values, which HTTP/2 does not have (RFC 9113, section
+// 8.2.1), but lets through.
 func trimValues(header http.Header) {
 	for _, values := range header {
 		for i, v := range values {

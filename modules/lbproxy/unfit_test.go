@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// A target, a host or a method that no backend can be sent as one clear message is refused, and so is whatever follows on the
-// connection. Nothing is counted against the backend.
+// A target, a host or a method that no backend can be sent as one clear message is refused, and so
+// is whatever follows on the connection. Nothing is counted against the backend.
 func TestUnfitRequestsAreRefused(t *testing.T) {
 	var came atomic.Int32
 	p := startProxy(t, upstreams(framedBackend(t, func(string) { came.Add(1) })))
@@ -79,7 +79,8 @@ func TestHashInQueryIsEscaped(t *testing.T) {
 	}
 }
 
-// "close" counts, whatever stands beside it, and a field that Connection nominates is not made up anew.
+// "close" counts, whatever stands beside it, and a field that Connection nominates is not made up
+// anew.
 func TestOldConnectionsWithCloseEnd(t *testing.T) {
 	p := startProxy(t, upstreams(framedBackend(t, func(string) {})))
 	_, in := p.raw("GET / HTTP/1.0\r\nHost: x\r\nConnection: keep-alive, close\r\n\r\nGET /next HTTP/1.0\r\nHost: x\r\n\r\n")

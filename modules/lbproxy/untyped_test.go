@@ -43,7 +43,8 @@ func untypedBackend(t *testing.T) string {
 	})
 }
 
-// The type of a body that its backend left untyped is not made up, whatever the answer takes on its way.
+// The type of a body that its backend left untyped is not made up, whatever the answer takes on its
+// way.
 func TestAnswersStayUntyped(t *testing.T) {
 	address := untypedBackend(t)
 	copied := `,"handle_response":[{"routes":[{"handle":[{"handler":"copy_response"}]}]}]`

@@ -19,7 +19,8 @@ import (
 // streamBufferSize is the default size of the buffer for each direction of an upgraded connection.
 const streamBufferSize = 32 << 10
 
-// refuseSwitch is the failure of an answer of 101 that nobody asked for, or that switches to something else.
+// refuseSwitch is the failure of an answer of 101 that nobody asked for, or that switches to
+// something else.
 func (a *attempt) refuseSwitch() *failure {
 	if a.res.StatusCode != http.StatusSwitchingProtocols || tunnel.Switched(a.ex.upgrade, a.res.Header) != "" {
 		return nil

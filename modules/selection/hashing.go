@@ -109,8 +109,8 @@ func (h *Hashing) unmarshalBalanceFactor(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// unmarshalBlock parses a policy's block of hashing options; other parses the options of the policy's own, whose names
-// are own.
+// unmarshalBlock parses a policy's block of hashing options; other parses the options of the
+// policy's own, whose names are own.
 func (h *Hashing) unmarshalBlock(d *caddyfile.Dispenser, other func(option string) (known bool, err error), own ...string) error {
 	var once module.Once
 	for d.NextBlock(0) {

@@ -64,7 +64,8 @@ func answerFields(l *answers) {
 	}
 }
 
-// answerFramings put an answer to nobody where one reader may see it as a body, and another behind it.
+// answerFramings put an answer to nobody where one reader may see it as a body, and another behind
+// it.
 func answerFramings(l *answers) {
 	n := len(Poison)
 	for _, v := range []string{

@@ -2,7 +2,8 @@ package corpus
 
 import "fmt"
 
-// codingLines are Transfer-Encoding in all the ways in which one reader may see chunked and another not.
+// codingLines are Transfer-Encoding in all the ways in which one reader may see chunked and another
+// not.
 func codingLines() []string {
 	lines := []string{
 		"Transfer-Encoding : chunked", "Transfer-Encoding\t: chunked", "Transfer-Encoding\x00: chunked", "Transfer-Encoding\x0b: chunked", "Transfer-Encoding\xa0: chunked", " Transfer-Encoding: chunked", "\tTransfer-Encoding: chunked", "\x0bTransfer-Encoding: chunked", "\x00Transfer-Encoding: chunked",
@@ -20,8 +21,8 @@ func codingLines() []string {
 	return lines
 }
 
-// codings vary Transfer-Encoding, alone and beside Content-Length, in either order. Read in chunks the body ends
-// before what is hidden, and by its length behind it, or the other way round.
+// codings vary Transfer-Encoding, alone and beside Content-Length, in either order. Read in chunks
+// the body ends before what is hidden, and by its length behind it, or the other way round.
 func codings(l *list) {
 	const ends = "0\r\n\r\n"
 	long := fmt.Sprintf("Content-Length: %d", len(ends)+len(Hidden))

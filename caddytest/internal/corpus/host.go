@@ -2,7 +2,8 @@ package corpus
 
 import "fmt"
 
-// hosts vary Host: its value, how often and where it stands, and what it is beside an absolute target.
+// hosts vary Host: its value, how often and where it stands, and what it is beside an absolute
+// target.
 func hosts(l *list) {
 	values := []string{
 		"", " ", "a.test", "A.TEST", "a.test:80", "a.test:", "a.test:x", "a.test:-1", "a.test:99999", "a.test:80:80", ":80", ":", "a.test.", ".", "a..test", "a_test", "-a", "a%2etest", "a%zz", "a%", "a!$&'()*+,;=b", "[::1]", "[::1]:80", "[::1", "::1", "[::1]x", "[]",

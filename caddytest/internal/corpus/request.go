@@ -14,8 +14,8 @@ type Request struct {
 	Served bool
 }
 
-// Hidden is a request that stands in a body, or behind a message whose end is in doubt. It is the only one with this
-// target.
+// Hidden is a request that stands in a body, or behind a message whose end is in doubt. It is the
+// only one with this target.
 const Hidden = "GET /hidden HTTP/1.1\r\nHost: a.test\r\n\r\n"
 
 // Requests are all of HTTP/1.1, grouped by what they vary.

@@ -116,8 +116,8 @@ func part(content string) rawFrame { return rawFrame{kind: kindData, payload: co
 // trailer is a HEADERS frame that ends the stream.
 func trailer(fields ...pair) rawFrame { return headersFrame(fields, true) }
 
-// block encodes a header section by literals that are in no table (RFC 7541, section 6.2.2), so that it does not depend
-// on what was sent before.
+// block encodes a header section by literals that are in no table (RFC 7541, section 6.2.2), so
+// that it does not depend on what was sent before.
 func block(header []pair) string {
 	var b strings.Builder
 	for _, f := range header {

@@ -27,7 +27,8 @@ type Finding struct {
 	Text string
 }
 
-// FromClients is what a server may accept of its clients, or has to put right before it passes it on.
+// FromClients is what a server may accept of its clients, or has to put right before it passes it
+// on.
 const FromClients = strict.EmptyLines | strict.BareLF | strict.ObsFold | strict.EqualLengths | strict.BothFramings |
 	strict.LooseTarget | strict.LooseExtension | strict.PaddedSize | strict.Hash | strict.IgnoredHost | strict.DroppedUserInfo | strict.OldCoding
 
@@ -55,8 +56,8 @@ func (e *Exchange) Read() ([]*strict.Request, error) {
 	return list, err
 }
 
-// Judge compares the requests of an HTTP/1.1 client with those that backends got in its name, in their order, and
-// with the answers.
+// Judge compares the requests of an HTTP/1.1 client with those that backends got in its name, in
+// their order, and with the answers.
 func (e *Exchange) Judge(forwarded []*strict.Request) []Finding {
 	requests, err := e.Read()
 	var r result
@@ -110,7 +111,8 @@ func (r *result) forwarded(client string, requests, forwarded []*strict.Request)
 	}
 }
 
-// isSame reports whether two messages ask for the same. OPTIONS of a whole server may be * (RFC 9112, section 3.2.4).
+// isSame reports whether two messages ask for the same. OPTIONS of a whole server may be * (RFC
+// 9112, section 3.2.4).
 func isSame(sent, got *strict.Request) bool {
 	path := Path(sent.Path)
 	return sent.Invalid == nil && sent.Method == got.Method && (path == Path(got.Path) || path == "/" && got.Path == "*" && sent.Method == http.MethodOptions) &&

@@ -28,7 +28,8 @@ type Answer2 struct {
 	Reset  bool
 }
 
-// Read are the requests that the client sent, by their streams, and the error that ends the connection.
+// Read are the requests that the client sent, by their streams, and the error that ends the
+// connection.
 func (e *Exchange2) Read() (map[uint32]*strict.Request, error) {
 	requests, _, err := e.read()
 	return requests, err
@@ -60,7 +61,8 @@ func crumbs(m *strict.Request) {
 	}
 }
 
-// Judge compares the requests with those that backends got in the client's name, in whatever order, and with the answers.
+// Judge compares the requests with those that backends got in the client's name, in whatever order,
+// and with the answers.
 func (e *Exchange2) Judge(forwarded []*strict.Request) []Finding {
 	requests, reset, err := e.read()
 	var r result

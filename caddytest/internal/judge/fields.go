@@ -13,7 +13,8 @@ var own = []string{
 	"connection", "upgrade", "x-copy",
 }
 
-// notInTrailers are fields that a backend may merge into the header and believe (RFC 9110, section 6.5.1).
+// notInTrailers are fields that a backend may merge into the header and believe (RFC 9110, section
+// 6.5.1).
 var notInTrailers = []string{
 	"host", "via", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "content-length", "transfer-encoding", "trailer", "te",
 	"connection", "upgrade", "forwarded", "keep-alive", "proxy-connection", "expect",

@@ -58,7 +58,8 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// Behind what is no request nothing is one, but for faults that leave no doubt of where a message ends.
+// Behind what is no request nothing is one, but for faults that leave no doubt of where a message
+// ends.
 func TestJudgeOfWhatIsNoRequest(t *testing.T) {
 	for name, raw := range map[string]string{
 		"two lengths":     "POST /a HTTP/1.1\r\nHost: a.test\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi",

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Path is a path with its query in one form for all that mean the same (RFC 3986, section 6.2.2): escapes in upper
-// case, none for unreserved characters, and one for whatever must have one.
+// Path is a path with its query in one form for all that mean the same (RFC 3986, section 6.2.2):
+// escapes in upper case, none for unreserved characters, and one for whatever must have one.
 func Path(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {

@@ -11,8 +11,8 @@ type Asked struct {
 	Minor  int // of the version in which it was asked
 }
 
-// Answers reads p, all that came on a connection until its end, as the answers to some requests, interim ones
-// included. The error tells of what is none; rest is what was not read.
+// Answers reads p, all that came on a connection until its end, as the answers to some requests,
+// interim ones included. The error tells of what is none; rest is what was not read.
 func (r Reader) Answers(p []byte, asked []Asked) (list []*Answer, rest []byte, err error) {
 	for len(p) > 0 {
 		if len(list) > 0 && list[len(list)-1].Last {
@@ -36,8 +36,8 @@ func (r Reader) Answers(p []byte, asked []Asked) (list []*Answer, rest []byte, e
 	return list, p, nil
 }
 
-// Answer reads the answer with which p begins, and returns its length. A body that ends with the connection ends
-// with p.
+// Answer reads the answer with which p begins, and returns its length. A body that ends with the
+// connection ends with p.
 func (r Reader) Answer(p []byte, to Asked) (*Answer, int, error) {
 	c := &cursor{Reader: r, p: p}
 	line, err := c.line(0, LineEnd)

@@ -64,8 +64,9 @@ type frame struct {
 	payload     []byte
 }
 
-// Streams reads what a client sent on an HTTP/2 connection, preface first. It returns the streams in their order. The error
-// is one of the connection, behind which nothing counts; ErrIncomplete is a frame that goes on.
+// Streams reads what a client sent on an HTTP/2 connection, preface first. It returns the streams
+// in their order. The error is one of the connection, behind which nothing counts; ErrIncomplete is
+// a frame that goes on.
 func (r Reader) Streams(p []byte) ([]*Stream, error) {
 	s := r.Frames()
 	if _, err := s.Write(p); err != nil {
@@ -80,7 +81,8 @@ func (r Reader) Streams(p []byte) ([]*Stream, error) {
 // Stream is what came on a stream so far; nil for nothing.
 func (s *Frames) Stream(id uint32) *Stream { return s.byID[id] }
 
-// All are the streams in their order, and why there are not more: ErrIncomplete when the connection has ended within a frame.
+// All are the streams in their order, and why there are not more: ErrIncomplete when the connection
+// has ended within a frame.
 func (s *Frames) All() ([]*Stream, error) {
 	if s.err == nil && (len(s.pending) > 0 || s.open != nil) {
 		return s.streams, ErrIncomplete

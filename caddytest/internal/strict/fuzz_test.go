@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// A reader gives an account of all bytes, whatever they are, and what it took for requests it reads again from the same bytes.
+// A reader gives an account of all bytes, whatever they are, and what it took for requests it reads
+// again from the same bytes.
 func FuzzRequests(f *testing.F) {
 	for _, requests := range refused {
 		for _, raw := range requests {

@@ -11,8 +11,8 @@ type Reader struct {
 	// Allowed are deviations to accept.
 	Allowed Ease
 
-	// Delimit has a request read to its end whose target or Host is not valid, and noted in it. It has to be refused, but
-	// leaves no doubt of where the next one begins.
+	// Delimit has a request read to its end whose target or Host is not valid, and noted in it. It
+	// has to be refused, but leaves no doubt of where the next one begins.
 	Delimit bool
 
 	off Rule // a rule that is not kept, for the test that each is needed
@@ -62,7 +62,8 @@ func (c *cursor) ease(e Ease, rule Rule, text string) error {
 	return c.fault(rule, text)
 }
 
-// line reads up to the next LF. Without CR before it the line has to be eased, or violates the rule.
+// line reads up to the next LF. Without CR before it the line has to be eased, or violates the
+// rule.
 func (c *cursor) line(eased Ease, rule Rule) (string, error) {
 	rest := c.p[c.at:]
 	n := bytes.IndexByte(rest, '\n')

@@ -2,8 +2,8 @@ package strict
 
 import "strings"
 
-// Requests reads p, all that came on a connection, as requests. It ends behind one that is the last, or before
-// what is none, of which the error tells. rest is what was not read.
+// Requests reads p, all that came on a connection, as requests. It ends behind one that is the
+// last, or before what is none, of which the error tells. rest is what was not read.
 func (r Reader) Requests(p []byte) (list []*Request, rest []byte, err error) {
 	for len(p) > 0 {
 		m, n, err := r.Request(p)
@@ -18,8 +18,8 @@ func (r Reader) Requests(p []byte) (list []*Request, rest []byte, err error) {
 	return list, p, nil
 }
 
-// Request reads the request with which p begins, and returns its length. The error is a [*Fault], or
-// [ErrIncomplete] when more has to come.
+// Request reads the request with which p begins, and returns its length. The error is a [*Fault],
+// or [ErrIncomplete] when more has to come.
 func (r Reader) Request(p []byte) (*Request, int, error) {
 	c := &cursor{Reader: r, p: p}
 	m := new(Request)
@@ -81,8 +81,8 @@ func (c *cursor) requestLine(m *Request, line string) error {
 	return c.target(m)
 }
 
-// version reads HTTP-version = "HTTP" "/" DIGIT "." DIGIT. A later minor version is 1.1 for everybody else
-// (RFC 9110, section 2.5).
+// version reads HTTP-version = "HTTP" "/" DIGIT "." DIGIT. A later minor version is 1.1 for
+// everybody else (RFC 9110, section 2.5).
 func (c *cursor) version(s string) (minor int, err error) {
 	number, ok := strings.CutPrefix(s, "HTTP/")
 	if !ok || len(number) != 3 || !isNumber(number[:1]) || number[1] != '.' || !isNumber(number[2:]) {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Request2 reads the request of an HTTP/2 stream (RFC 9113, section 8). The error is a [*Fault], or [ErrIncomplete]
-// when the stream has no end.
+// Request2 reads the request of an HTTP/2 stream (RFC 9113, section 8). The error is a [*Fault], or
+// [ErrIncomplete] when the stream has no end.
 func (r Reader) Request2(st *Stream) (*Request, error) {
 	c := &cursor{Reader: r}
 	m := &Request{Minor: 1, Body: st.Body, Trailers: slices.Clone(st.Trailers)}
@@ -84,7 +84,8 @@ func (c *cursor) field2(f Field) error {
 	return nil
 }
 
-// requestLine2 checks what HTTP/1.1 has in the request line (RFC 9113, sections 8.3.1 and 8.5; RFC 8441).
+// requestLine2 checks what HTTP/1.1 has in the request line (RFC 9113, sections 8.3.1 and 8.5; RFC
+// 8441).
 func (c *cursor) requestLine2(m *Request, pseudo map[string]string) error {
 	m.Method, m.Target = pseudo[":method"], pseudo[":path"]
 	_, hasScheme := pseudo[":scheme"]
@@ -150,8 +151,8 @@ func (c *cursor) host2(m *Request, pseudo map[string]string) error {
 	return nil
 }
 
-// content2 checks content and trailers. With EarlyEnd a body that has its length is the whole content, and so is one whose stream
-// has ended before it shows a fault.
+// content2 checks content and trailers. With EarlyEnd a body that has its length is the whole
+// content, and so is one whose stream has ended before it shows a fault.
 func (c *cursor) content2(m *Request, st *Stream, f framing) error {
 	err := c.contentFault(m, st, f)
 	if err == nil || c.Allowed&EarlyEnd == 0 {

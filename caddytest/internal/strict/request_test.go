@@ -69,7 +69,8 @@ func TestRefusedRequests(t *testing.T) {
 	}
 }
 
-// Each rule has a request that nothing else refuses: a reader without it would fail TestRefusedRequests.
+// Each rule has a request that nothing else refuses: a reader without it would fail
+// TestRefusedRequests.
 func TestEachRuleIsNeeded(t *testing.T) {
 	for rule, requests := range refused {
 		accepted := 0
