@@ -98,14 +98,25 @@ func frame(b []byte, kind http2.FrameType, flags http2.Flags, stream uint32, len
 }
 
 // request opens a stream. With TLS, bytes are encrypted at once, so that the buffer is free again.
+// A body is one DATA frame. It has to fit the windows that every server opens with (RFC 9113,
+// section 6.9.2), also with all streams of a connection at once.
 func (c *h2Conn) request(p *h2Place) {
 	block := c.d.script.h2[c.d.script.next()]
 	id := c.nextID
 	c.nextID += 2
 	c.streams[id] = p
 	p.left, p.headed = int64(c.d.run.Answer), false
-	c.out = frame(c.out[:0], http2.FrameHeaders, http2.FlagHeadersEndStream|http2.FlagHeadersEndHeaders, id, len(block))
+	flags := http2.FlagHeadersEndHeaders
+	up := c.d.script.h2up
+	if len(up) == 0 {
+		flags |= http2.FlagHeadersEndStream
+	}
+	c.out = frame(c.out[:0], http2.FrameHeaders, flags, id, len(block))
 	c.out = append(c.out, block...)
+	if len(up) > 0 {
+		c.out = frame(c.out, http2.FrameData, http2.FlagDataEndStream, id, len(up))
+		c.out = append(c.out, up...)
+	}
 	c.conn.Send(c.out)
 }
 

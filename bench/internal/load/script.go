@@ -17,6 +17,7 @@ const serverName = "bench.test"
 type script struct {
 	h1   [][]byte
 	h2   [][]byte // header blocks
+	h2up []byte   // the DATA payload that follows each header block; empty for GET
 	turn int
 }
 
@@ -35,8 +36,11 @@ func newScript(run *Run) *script {
 		}
 		s.h1 = append(s.h1, append(requestHead(run, host, path), body...))
 		if run.Protocol == H2 {
-			s.h2 = append(s.h2, headerBlock(host, path))
+			s.h2 = append(s.h2, headerBlock(run, host, path))
 		}
+	}
+	if run.Protocol == H2 {
+		s.h2up = body
 	}
 	return s
 }
@@ -55,13 +59,25 @@ func requestHead(run *Run, host, path string) []byte {
 	return fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: */*\r\n%s\r\n", method, path, host, more)
 }
 
-// headerBlock encodes a GET without reference to the dynamic table, so that the block is good at any time.
-func headerBlock(host, path string) []byte {
+// headerBlock encodes a request without reference to the dynamic table, so that the block is good
+// at any time.
+func headerBlock(run *Run, host, path string) []byte {
+	fields := [][2]string{
+		{":method", "GET"},
+		{":scheme", "https"},
+		{":authority", host},
+		{":path", path},
+		{"user-agent", "bench"},
+		{"accept", "*/*"},
+	}
+	if run.Upload > 0 {
+		fields[0][1] = "POST"
+		fields = append(fields, [2]string{"content-type", "application/octet-stream"},
+			[2]string{"content-length", fmt.Sprint(run.Upload)})
+	}
 	var block bytes.Buffer
 	enc := hpack.NewEncoder(&block)
-	for _, f := range [][2]string{
-		{":method", "GET"}, {":scheme", "https"}, {":authority", host}, {":path", path}, {"user-agent", "bench"}, {"accept", "*/*"},
-	} {
+	for _, f := range fields {
 		// A sensitive field is never indexed. Writing to a buffer does not fail.
 		_ = enc.WriteField(hpack.HeaderField{Name: f[0], Value: f[1], Sensitive: f[0] != ":method" && f[0] != ":scheme"})
 	}

@@ -51,6 +51,10 @@ var All = []Scenario{
 		Name: "tls-h2", About: "HTTP/2 over TLS in front, answer of 100 bytes, 4 connections with 8 streams each",
 		Protocol: load.H2, TLS: true, Conns: 4, Streams: 8, Answer: 100,
 	},
+	{
+		Name: "tls-h2-post", About: "HTTP/2 over TLS in front, POST of 1 KiB, answer of 100 bytes, 4 connections with 8 streams each",
+		Protocol: load.H2, TLS: true, Conns: 4, Streams: 8, Answer: 100, Upload: kib,
+	},
 	{Name: "tls-upstream", About: "TLS to the backends, answer of 100 bytes, 32 connections", UpstreamTLS: true, Conns: 32, Answer: 100},
 	{
 		Name: "websocket", About: "WebSocket, messages of 100 bytes sent back, 32 connections; a request is a message and its return",
