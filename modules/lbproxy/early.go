@@ -47,20 +47,19 @@ func (ex *exchange) linger(a *attempt) {
 // body whose read was ended here. A body of which nothing was read is left as it is for error
 // routes, which may give the request to another backend, however slowly its body comes.
 func (ex *exchange) endBody() {
-	whole := ex.body.untouched()
-	if ex.in.ProtoMajor != 1 {
+	if ex.in.ProtoMajor != 1 || ex.body.complete() {
 		ex.body.release(atOnce)
 		return
 	}
+	whole := ex.body.untouched()
 	soon := time.Now().Add(lingerTime)
 	by := soon
 	if h1server.Lingers(ex.w) {
 		by = atOnce
 	}
-	switch {
-	case ex.body.release(by):
+	if ex.body.release(by) {
 		ex.w.Header().Set("Connection", "close")
-	case !ex.body.complete() && !(whole && ex.h.hasErrorRoutes(ex.in)):
+	} else if !whole || !ex.h.hasErrorRoutes(ex.in) {
 		_ = http.NewResponseController(ex.w).SetReadDeadline(soon)
 	}
 }
