@@ -19,13 +19,19 @@ import (
 func serveSoak(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	nonce := query.Get("nonce")
-	w.Header().Set("X-Nonce", nonce)
-	hints, _ := strconv.Atoi(query.Get("hints"))
-	for range hints {
-		w.Header().Set("Link", "<"+nonce+">")
-		w.WriteHeader(http.StatusEarlyHints)
+	header := w.Header()
+	header.Set("X-Nonce", nonce)
+	if hints, _ := strconv.Atoi(query.Get("hints")); hints > 0 {
+		header.Set("Link", "<"+nonce+">")
+		// Go's HTTP/2 server encodes the header of an interim answer on another goroutine. It takes a
+		// copy of one with this field.
+		header["Content-Length"] = nil
+		for range hints {
+			w.WriteHeader(http.StatusEarlyHints)
+		}
+		delete(header, "Content-Length")
+		delete(header, "Link")
 	}
-	w.Header().Del("Link")
 	switch r.URL.Path {
 	case "/get":
 		answerSoak(w, query.Get("size"), nonce, query.Has("abort"))
