@@ -104,7 +104,7 @@ func (x *soakExchange) end(err error, wrong string) {
 		excuse = "a reload closed it"
 	case x.fresh.Load() && k.reloads.since(x.began) && lostConnection(err):
 		excuse = "it was in the queue of a listener that closed"
-	case k.reloads.since(x.began) && strings.Contains(err.Error(), "GOAWAY"):
+	case k.reloads.since(x.began) && unseenByServer(err):
 		excuse = "a reload closed its HTTP/2 connection as it was sent"
 	}
 	k.mu.Lock()
@@ -120,6 +120,12 @@ func (x *soakExchange) end(err error, wrong string) {
 		k.faults = append(k.faults, fmt.Sprintf("%s %s, reload %v, new connection %v: %v",
 			x.kind, x.nonce, k.reloads.since(x.began), x.fresh.Load(), err))
 	}
+}
+
+// unseenByServer reports whether the client knows that an HTTP/2 server has not processed its request,
+// but cannot send the body again.
+func unseenByServer(err error) bool {
+	return strings.Contains(err.Error(), "GOAWAY") || strings.Contains(err.Error(), "cannot rewind body after connection loss")
 }
 
 // answer reads an answer to its end. err is that there is none, wrong that it is not this
